@@ -1,0 +1,10 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace bittrue {
+
+void bind_program(pybind11::module_& m);
+void bind_arith(pybind11::module_& m);
+
+}  // namespace bittrue

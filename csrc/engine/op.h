@@ -1,0 +1,64 @@
+// What an op is to the engine. Reference ops (csrc/ops) and kernels (csrc/kernels) share this interface.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "arith/output_stage.h"
+#include "engine/attributes.h"
+#include "engine/tensor.h"
+#include "engine/thread_pool.h"
+
+namespace bittrue {
+
+struct NodeSpec {
+  std::string op;
+  std::string name;
+  std::vector<const TensorType*> inputs;  // nullptr where an optional input is absent
+  std::vector<const TensorType*> outputs;
+  Attributes attributes;
+
+  bool has_input(size_t i) const { return i < inputs.size() && inputs[i] != nullptr; }
+};
+
+struct RunContext {
+  ThreadPool& pool;
+  Tally* tally;  // nullptr unless this run counts
+
+  // body(begin, end, tally) over blocks of [0, n), where `tally` is a Tally in a counting run and a NoTally otherwise.
+  template <class Body>
+  void for_blocks(int64_t n, int64_t grain, const Body& body) {
+    if (!tally) {
+      pool.parallel_for(n, grain, [&](int64_t begin, int64_t end) {
+        NoTally none;
+        body(begin, end, none);
+      });
+      return;
+    }
+    std::mutex merging;
+    pool.parallel_for(n, grain, [&](int64_t begin, int64_t end) {
+      Tally part;
+      body(begin, end, part);
+      const std::lock_guard<std::mutex> lock(merging);
+      tally->merge(part);
+    });
+  }
+};
+
+class Op {
+ public:
+  Op() = default;
+  virtual ~Op() = default;
+  Op(const Op&) = delete;
+  Op& operator=(const Op&) = delete;
+
+  // Inputs and outputs are in the order of the node; an absent optional input is not present().
+  virtual void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const = 0;
+};
+
+// Elements per block below which splitting costs more than it gains.
+constexpr int64_t elementwise_grain = 16384;
+
+}  // namespace bittrue

@@ -1,0 +1,82 @@
+#include "engine/registry.h"
+
+#include "kernels/path.h"
+
+namespace bittrue {
+
+#define BITTRUE_OP(name, header) std::unique_ptr<Op> make_op_##name(const NodeSpec& node);
+#include "ops/ops.def"
+#undef BITTRUE_OP
+
+#define BITTRUE_KERNEL(name, op, path) std::unique_ptr<Op> make_kernel_##name##_##path(const NodeSpec& node);
+#include "kernels/kernels.def"
+#undef BITTRUE_KERNEL
+
+namespace {
+
+using Factory = std::unique_ptr<Op> (*)(const NodeSpec&);
+
+struct OpEntry {
+  const char* name;
+  Factory make;
+};
+
+struct KernelEntry {
+  const char* name;
+  const char* op;
+  const char* path;
+  Factory make;
+};
+
+const std::vector<OpEntry>& ops() {
+  static const std::vector<OpEntry> table = {
+#define BITTRUE_OP(name, header) {#name, make_op_##name},
+#include "ops/ops.def"
+#undef BITTRUE_OP
+  };
+  return table;
+}
+
+const std::vector<KernelEntry>& kernels() {
+  static const std::vector<KernelEntry> table = {
+#define BITTRUE_KERNEL(name, op, path) {#name, #op, #path, make_kernel_##name##_##path},
+#include "kernels/kernels.def"
+#undef BITTRUE_KERNEL
+  };
+  return table;
+}
+
+}  // namespace
+
+std::unique_ptr<Op> make_reference(const NodeSpec& node) {
+  for (const OpEntry& entry : ops()) {
+    if (node.op != entry.name) continue;
+    std::unique_ptr<Op> op = entry.make(node);
+    node.attributes.check_all_read();
+    return op;
+  }
+  throw UnsupportedError("unknown op '" + node.op + "'");
+}
+
+Implementation make_implementation(const NodeSpec& node, const std::string& path) {
+  Implementation best{make_reference(node), "reference"};
+  int best_rank = 0;
+  const int limit = path_rank(path);
+  for (const KernelEntry& entry : kernels()) {
+    const int rank = path_rank(entry.path);
+    if (node.op != entry.op || rank > limit || rank < best_rank) continue;
+    if (std::unique_ptr<Op> op = entry.make(node)) {
+      best = {std::move(op), std::string(entry.name) + "/" + entry.path};
+      best_rank = rank;
+    }
+  }
+  return best;
+}
+
+std::vector<std::string> op_names() {
+  std::vector<std::string> names;
+  for (const OpEntry& entry : ops()) names.emplace_back(entry.name);
+  return names;
+}
+
+}  // namespace bittrue

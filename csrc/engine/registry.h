@@ -1,0 +1,26 @@
+// Finds the implementation of a node: the best kernel that the path allows, or the reference op.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/op.h"
+
+namespace bittrue {
+
+struct Implementation {
+  std::unique_ptr<Op> op;
+  std::string label;  // "reference", or "<kernel>/<path>"
+};
+
+// The reference op of csrc/ops. Throws UnsupportedError for unknown ops and unknown attributes.
+std::unique_ptr<Op> make_reference(const NodeSpec& node);
+
+// The fastest kernel on or below `path` that accepts the node, else the reference op.
+Implementation make_implementation(const NodeSpec& node, const std::string& path);
+
+// Names of all ops of ops.def.
+std::vector<std::string> op_names();
+
+}  // namespace bittrue
