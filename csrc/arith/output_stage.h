@@ -65,9 +65,7 @@ struct Requantizer {
     return shift_right<int128>(n > 0 ? v + int128(offset) * (int128(1) << n) : v, n, rounding) + (n > 0 ? 0 : offset);
   }
   static int64_t narrow(int128 v) {
-    constexpr int64_t lo = std::numeric_limits<int64_t>::min();
-    constexpr int64_t hi = std::numeric_limits<int64_t>::max();
-    return v < lo ? lo : (v > hi ? hi : static_cast<int64_t>(v));
+    return v < -far_outside ? -far_outside : (v > far_outside ? far_outside : static_cast<int64_t>(v));
   }
 };
 

@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <limits>
 
 namespace bittrue {
 
@@ -62,7 +61,10 @@ constexpr T divide(T v, T d, Rounding mode) {
   return floor_part + (rounds_up(v < 0, (floor_part & 1) != 0, vs_half, fraction != 0, mode) ? 1 : 0);
 }
 
-// round(v) saturated to int64; NaN gives the lowest value (what a float max(v, lower limit) yields when it picks the
+// Where exact values saturate that leave every output type by far, so that adding a zero point cannot overflow.
+constexpr int64_t far_outside = int64_t(1) << 62;
+
+// round(v) saturated to +-far_outside; NaN gives the lowest value (what a float max(v, lower limit) yields when it picks the
 // limit for NaN).
 template <class F>
 inline int64_t round_real(F v, Rounding mode) {
@@ -70,8 +72,8 @@ inline int64_t round_real(F v, Rounding mode) {
     v = v > F(0) ? v + F(0.5) : v - F(0.5);
     mode = Rounding::toward_zero;
   }
-  if (!(v >= F(-9.0e18))) return std::numeric_limits<int64_t>::min();
-  if (v > F(9.0e18)) return std::numeric_limits<int64_t>::max();
+  if (!(v >= F(-far_outside))) return -far_outside;
+  if (v > F(far_outside)) return far_outside;
   const F floor_part = std::floor(v);
   const F fraction = v - floor_part;  // exact
   const int vs_half = fraction < F(0.5) ? -1 : (fraction > F(0.5) ? 1 : 0);

@@ -7,14 +7,13 @@ namespace py = pybind11;
 
 PYBIND11_MODULE(_core, m) {
   m.doc() = "C++ core of bittrue";
-  static py::object errors = py::module_::import("bittrue.errors");
   py::register_exception_translator([](std::exception_ptr p) {
     try {
       if (p) std::rethrow_exception(p);
     } catch (const bittrue::UnsupportedError& e) {
-      py::set_error(errors.attr("UnsupportedError"), e.what());
+      py::set_error(py::module_::import("bittrue.errors").attr("UnsupportedError"), e.what());
     } catch (const bittrue::DataError& e) {
-      py::set_error(errors.attr("DataError"), e.what());
+      py::set_error(py::module_::import("bittrue.errors").attr("DataError"), e.what());
     }
   });
   bittrue::bind_program(m);
