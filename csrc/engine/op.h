@@ -19,8 +19,13 @@ struct NodeSpec {
   std::vector<const TensorType*> inputs;  // nullptr where an optional input is absent
   std::vector<const TensorType*> outputs;
   Attributes attributes;
+  std::vector<const uint8_t*> constants;  // bytes of each input that is a constant, else nullptr; kernels pack from it
 
   bool has_input(size_t i) const { return i < inputs.size() && inputs[i] != nullptr; }
+  // The view of a constant input; not present() if the input is absent or computed at run time.
+  ConstTensor constant(size_t i) const {
+    return i < constants.size() && constants[i] ? ConstTensor{inputs[i], constants[i]} : ConstTensor{};
+  }
 };
 
 struct RunContext {

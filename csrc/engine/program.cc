@@ -29,7 +29,11 @@ Program::Program(std::vector<TensorSpec> tensors, std::map<int, std::vector<uint
     step.spec.name = node.name;
     step.spec.attributes = node.attributes;
     const auto type_of = [&](int i) { return i < 0 ? nullptr : &tensors_.at(static_cast<size_t>(i)).type; };
-    for (int i : node.inputs) step.spec.inputs.push_back(type_of(i));
+    for (int i : node.inputs) {
+      step.spec.inputs.push_back(type_of(i));
+      const auto constant = constants_.find(i);
+      step.spec.constants.push_back(constant == constants_.end() ? nullptr : constant->second.data());
+    }
     for (int i : node.outputs) step.spec.outputs.push_back(type_of(i));
     try {
       step.implementation = make_implementation(step.spec, path);

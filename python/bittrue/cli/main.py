@@ -1,0 +1,89 @@
+"""The command line: verbs are loaded when they are used, errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+
+import click
+
+from bittrue import __version__
+from bittrue.errors import BittrueError
+
+# verb -> (module of bittrue.cli, attribute, one line of help)
+VERBS: dict[str, tuple[str, str, str]] = {
+    "demo": ("demo", "demo_command", "the main job on the shipped model and images"),
+    "import": ("import_", "import_command", "any frontend to the float graph"),
+    "inspect": ("inspect_", "inspect_command", "what is in a model, bmodel, context directory or result"),
+    "calibrate": ("calibrate", "calibrate_command", "thresholds from data"),
+    "compile": ("compile", "compile_command", "float model to a context directory"),
+    "run": ("run", "run_command", "simulate a compiled model"),
+    "verify": ("verify", "verify_command", "simulate a context directory and compare it with its reference data"),
+    "compare": ("compare", "compare_command", "two tensor archives"),
+    "audit": ("audit", "audit_command", "accuracy of the quantized model on labelled data"),
+    "conformance": ("conformance", "conformance_command", "recorded op vectors of a device or vendor simulator"),
+    "bmodel": ("bmodel", "bmodel_group", "list, print, extract and combine .bmodel files"),
+    "targets": ("targets", "targets_group", "profiles and the supported-ops table"),
+    "report": ("report", "report_command", "re-render a stored result"),
+    "doctor": ("doctor", "doctor_command", "what this machine offers"),
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a verb's module only when the verb is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, attribute, _ = VERBS[cmd_name]
+        command: click.Command = getattr(import_module(f"bittrue.cli.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, text) for verb, (_, _, text) in VERBS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 pass, 1 mismatch or threshold missed, 2 usage, 3 unsupported op or feature, "
+    "4 bad or inconsistent data, 5 internal error.",
+)
+@click.version_option(__version__, prog_name="bittrue")
+def cli() -> None:
+    """Bit-true simulation and verification of quantized neural networks for edge NPUs."""
+
+
+def main() -> None:
+    """Entry point of the `bittrue` command."""
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Exit as e:
+        sys.exit(e.exit_code)
+    except click.ClickException as e:
+        e.show()
+        sys.exit(2)
+    except click.Abort:
+        click.echo("bittrue: interrupted", err=True)
+        sys.exit(130)
+    except BittrueError as e:
+        click.echo(f"bittrue: {e}", err=True)
+        sys.exit(e.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as e:
+        if os.environ.get("BITTRUE_DEBUG"):
+            traceback.print_exc()
+        click.echo(f"bittrue: internal error: {type(e).__name__}: {e} (BITTRUE_DEBUG=1 shows where)", err=True)
+        sys.exit(5)
+
+
+if __name__ == "__main__":
+    main()
