@@ -1,0 +1,79 @@
+"""`bittrue compile MODEL --target T ... --outdir DIR`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bittrue import api
+from bittrue.calibrate.table import CalibrationTable
+from bittrue.cli.data_options import preprocess_from, preprocess_options
+from bittrue.errors import UsageError
+
+
+@click.command("compile")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--target", required=True, help="Chip, for instance bm1684 (see `bittrue targets list`).")
+@click.option("--precision", default="int8", show_default=True, help="int8 or fp32, as the target offers.")
+@click.option("--table", type=click.Path(path_type=Path), help="Calibration table (text or JSON).")
+@click.option("--data", type=click.Path(path_type=Path), help="Calibration data; also the reference inputs.")
+@click.option("--method", default="kl", show_default=True, help="Threshold method when calibrating here.")
+@click.option("--iterations", type=int, help="Use only the first N samples.")
+@click.option("--outdir", type=click.Path(path_type=Path), required=True, help="Context directory to write.")
+@click.option("--net-name", help="Network name in the bmodel; default: the model's file name.")
+@click.option("--shape", "shapes", multiple=True, help="Shape of an input, name=1x3x224x224.")
+@click.option("--quant-input", is_flag=True, help="The network takes quantized inputs.")
+@click.option("--quant-output", is_flag=True, help="The network returns quantized outputs.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of random reference inputs without --data.")
+@preprocess_options
+def compile_command(
+    model: Path,
+    target: str,
+    precision: str,
+    table: Path | None,
+    data: Path | None,
+    method: str,
+    iterations: int | None,
+    outdir: Path,
+    net_name: str | None,
+    shapes: tuple[str, ...],
+    quant_input: bool,
+    quant_output: bool,
+    seed: int,
+    **preprocess: Any,
+) -> None:
+    """Quantize a float model for a target and write a context directory.
+
+    The directory holds compilation.bmodel, input_ref_data.dat, output_ref_data.dat, io_info.dat, layers_ref.npz and
+    manifest.json. The reference data is computed by an implementation that shares no code with the simulator.
+
+    \b
+    Example:
+      bittrue compile model.onnx --target bm1684 --data images/ --outdir out/bm1684
+    """
+    if precision == "int8" and table is None and data is None:
+        raise UsageError("int8 needs --table or --data")
+    graph = api.load_float(model, shapes=api.parse_shapes(shapes))
+    records = api.records(graph, data, preprocess_from(preprocess), iterations) if data else None
+    if precision == "int8":
+        thresholds = (
+            CalibrationTable.read(table) if table else api.calibrate(graph, records or [], method=method, model_path=model)
+        )
+    else:
+        thresholds = None
+    compiled = api.compile(
+        graph,
+        target,
+        outdir,
+        precision=precision,
+        table=thresholds,
+        reference=next(iter(records)) if records else None,
+        net_name=net_name or model.stem,
+        model_path=model,
+        quant_input=quant_input,
+        quant_output=quant_output,
+        seed=seed,
+    )
+    click.echo(f"{outdir}: {len(compiled.graph.nodes)} layers for {compiled.target} {compiled.precision}")

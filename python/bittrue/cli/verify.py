@@ -1,0 +1,57 @@
+"""`bittrue verify --context_dir DIR`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bittrue import api
+from bittrue.cli.output import finish
+
+
+@click.command("verify")
+@click.option("-d", "--context_dir", "directory", type=click.Path(path_type=Path), required=True)
+@click.option("--accuracy_f", type=float, help="Float tolerance of the vendor's rule; default: bit-exact.")
+@click.option("--accuracy_i", type=int, default=0, show_default=True, help="Integer tolerance.")
+@click.option("--layers/--no-layers", default=True, help="Compare every layer with layers_ref.npz where it exists.")
+@click.option("--net_idx", type=int, help="Only this network.")
+@click.option("--stage_idx", type=int, help="Only this stage.")
+@click.option("--path", help="Instruction set path to force (see `bittrue doctor`).")
+@click.option("--threads", type=int, help="Threads; the result does not depend on it.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result file.")
+@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write the HTML report.")
+@click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write JUnit XML.")
+@click.option("-v", "--verbose", is_flag=True, help="Show every layer, not only the wrong ones.")
+def verify_command(
+    directory: Path,
+    accuracy_f: float | None,
+    accuracy_i: int,
+    layers: bool,
+    net_idx: int | None,
+    stage_idx: int | None,
+    path: str | None,
+    threads: int | None,
+    json_file: Path | None,
+    html_file: Path | None,
+    junit_file: Path | None,
+    verbose: bool,
+) -> None:
+    """Simulate a context directory bit by bit and compare it with its reference data, output by output and layer by
+    layer. Names the first layer that differs.
+
+    \b
+    Example:
+      bittrue verify --context_dir demo_output/bm1684
+    """
+    result = api.verify(
+        directory,
+        accuracy_f=accuracy_f,
+        accuracy_i=accuracy_i,
+        layers=layers,
+        net_idx=net_idx,
+        stage_idx=stage_idx,
+        path=path,
+        threads=threads,
+    )
+    finish(result, json_file, html_file, junit_file, verbose=verbose)
