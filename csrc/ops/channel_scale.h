@@ -1,0 +1,52 @@
+// ChannelScale: t = clamp(x * scale[c] + bias[c], intermediate range); shift > 0: R(t, shift, rounding);
+// shift < 0: t << -shift wrapped to wrap_bits; then clamp. x (N,C,..), scale and bias (C).
+#pragma once
+
+#include "engine/stage_attributes.h"
+
+namespace bittrue {
+
+class ChannelScale final : public Op {
+ public:
+  explicit ChannelScale(const NodeSpec& node)
+      : intermediate_min_(node.attributes.integer("intermediate_min", INT32_MIN)),
+        intermediate_max_(node.attributes.integer("intermediate_max", INT32_MAX)),
+        shift_(node.attributes.integers("shift", {0})),
+        rounding_(read_rounding(node.attributes, "rounding", "floor")),
+        wrap_bits_(static_cast<int>(node.attributes.integer("wrap_bits", 16))),
+        clamp_min_(node.attributes.integer("clamp_min", info(node.outputs[0]->dtype).min)),
+        clamp_max_(node.attributes.integer("clamp_max", info(node.outputs[0]->dtype).max)) {
+    const int64_t channels = node.inputs[0]->shape.at(1);
+    if (shift_.size() != 1 && static_cast<int64_t>(shift_.size()) != channels)
+      throw DataError("shift needs one entry or one per channel");
+    for (int64_t s : shift_)
+      if (s < -31 || s > 62) throw DataError("shift is outside -31..62");
+  }
+
+  void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
+    const Shape& shape = in[0].shape();
+    const int64_t channels = shape[1], inner = count(Shape(shape.begin() + 2, shape.end()));
+    context.for_blocks(in[0].elements(), elementwise_grain, [&](int64_t begin, int64_t end, auto& tally) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t c = i / inner % channels;
+        const int64_t exact = load_int(in[0], i) * load_int(in[1], c) + load_int(in[2], c);
+        tally.sum(exact);
+        const int64_t t = clamp(exact, intermediate_min_, intermediate_max_);
+        const int64_t s = Requantizer::at(shift_, c);
+        const int64_t v = s >= 0 ? shift_right(t, static_cast<int>(s), rounding_)
+                                 : wrap(t * (int64_t(1) << -s), wrap_bits_);
+        tally.value(v, clamp_min_, clamp_max_);
+        store_int(out[0], i, clamp(v, clamp_min_, clamp_max_));
+      }
+    });
+  }
+
+ private:
+  int64_t intermediate_min_, intermediate_max_;
+  std::vector<int64_t> shift_;
+  Rounding rounding_;
+  int wrap_bits_;
+  int64_t clamp_min_, clamp_max_;
+};
+
+}  // namespace bittrue

@@ -1,0 +1,27 @@
+// Lookup: y = table[raw byte of x]; the table has 256 entries of the output type.
+#pragma once
+
+#include <cstring>
+
+#include "engine/op.h"
+
+namespace bittrue {
+
+class Lookup final : public Op {
+ public:
+  explicit Lookup(const NodeSpec& node) {
+    if (node.inputs[1]->elements() != 256) throw DataError("table needs 256 entries");
+    if (info(node.inputs[0]->dtype).bits != 8) throw DataError("a table is indexed by 8-bit values");
+    if (node.inputs[1]->dtype != node.outputs[0]->dtype) throw DataError("table and output differ in type");
+  }
+
+  void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
+    const int64_t size = out[0].type->bytes() / (out[0].elements() ? out[0].elements() : 1);
+    context.for_blocks(in[0].elements(), elementwise_grain, [&](int64_t begin, int64_t end, auto&) {
+      for (int64_t i = begin; i < end; ++i)
+        std::memcpy(out[0].data + i * size, in[1].data + in[0].data[i] * size, static_cast<size_t>(size));
+    });
+  }
+};
+
+}  // namespace bittrue
