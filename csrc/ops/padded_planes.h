@@ -2,6 +2,7 @@
 // window never leaves the plane and a row of outputs reads contiguous floats.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "engine/op.h"
@@ -13,10 +14,10 @@ namespace bittrue {
 // outputs ox = 0, 1, .. of one tap read neighbours.
 class PaddedPlanes {
  public:
-  // `window` says where the planes are read; `insert_h`, `insert_w` - 1 zeros lie between input elements; `fill` is
+  // `window` says where the planes are read; `insert_h`, `insert_w` - 1 zeros lie between input elements; `outside` is
   // the value of everything that is not an input element.
-  PaddedPlanes(const Window& window, int64_t OH, int64_t OW, int64_t insert_h, int64_t insert_w, float fill)
-      : window_(window), insert_h_(insert_h), insert_w_(insert_w), fill_(fill) {
+  PaddedPlanes(const Window& window, int64_t OH, int64_t OW, int64_t insert_h, int64_t insert_w, float outside)
+      : window_(window), insert_h_(insert_h), insert_w_(insert_w), outside_(outside) {
     height_ = (OH - 1) * window.stride_h + (window.kh - 1) * window.dilation_h + 1;
     const int64_t width = (OW - 1) * window.stride_w + (window.kw - 1) * window.dilation_w + 1;
     pitch_ = (width + window.stride_w - 1) / window.stride_w;
@@ -26,7 +27,7 @@ class PaddedPlanes {
 
   // Writes one H x W plane into `plane` (plane_size() floats).
   void fill(const float* x, int64_t H, int64_t W, float* plane) const {
-    std::fill(plane, plane + plane_size(), fill_);
+    std::fill(plane, plane + plane_size(), outside_);
     const int64_t width = pitch_ * window_.stride_w;
     for (int64_t iy = 0; iy < H; ++iy) {
       const int64_t py = iy * insert_h_ + window_.pad_top;
@@ -49,7 +50,7 @@ class PaddedPlanes {
  private:
   Window window_;
   int64_t insert_h_, insert_w_;
-  float fill_;
+  float outside_;
   int64_t height_ = 0;
   int64_t pitch_ = 0;
 };
