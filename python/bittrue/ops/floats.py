@@ -45,7 +45,7 @@ class Steps:
     def mul(self, a: Any, b: Any) -> FloatArray:
         with np.errstate(all="ignore"):
             result = np.multiply(a, b, dtype=F)
-            if not self.flush or not (np.abs(result) <= F(2.0**-126)).any():
+            if not self.flush or not ((np.abs(result) <= F(2.0**-126)) & (result != 0)).any():
                 return result
             exact = np.multiply(a, b, dtype=np.float64)
         return np.where(np.abs(exact) < _TINY, np.copysign(F(0), result), result)
