@@ -114,7 +114,8 @@ inline float round_to_float16(float v) {
   const uint32_t magnitude = bits & 0x7FFFFFFFu;
   if (magnitude >= 0x7F800000u) return v;
   if (magnitude >= 0x477FF000u) return float_from_bits(sign | 0x7F800000u);  // 65520 and above
-  if (magnitude >= 0x38800000u) return float_from_bits(sign | ((magnitude + 0xFFFu + (magnitude >> 13 & 1u)) & ~0x1FFFu));
+  if (magnitude >= 0x38800000u)
+    return float_from_bits(sign | ((magnitude + 0xFFFu + (magnitude >> 13 & 1u)) & ~0x1FFFu));
   // Below 2^-14: multiples of 2^-24, rounded on the integer significand.
   const int exponent = static_cast<int>(magnitude >> 23);
   const int drop = 126 - exponent;  // bits of the significand below 2^-24
@@ -129,9 +130,12 @@ inline float round_to_float16(float v) {
 
 inline float round_to(float v, FloatFormat format) {
   switch (format) {
-    case FloatFormat::float32: return v;
-    case FloatFormat::float16: return round_to_float16(v);
-    case FloatFormat::bfloat16: return round_to_bfloat16(v);
+    case FloatFormat::float32:
+      return v;
+    case FloatFormat::float16:
+      return round_to_float16(v);
+    case FloatFormat::bfloat16:
+      return round_to_bfloat16(v);
   }
   return v;
 }

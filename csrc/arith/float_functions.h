@@ -34,10 +34,10 @@ inline float recip_newton(float b) {
 class TaylorExp {
  public:
   TaylorExp() {
-    for (int i = lowest; i <= highest; ++i) whole_[static_cast<size_t>(i - lowest)] = static_cast<float>(std::exp(double(i)));
+    for (int i = lowest; i <= highest; ++i)
+      whole_[static_cast<size_t>(i - lowest)] = static_cast<float>(std::exp(double(i)));
     coefficient_[0] = 1.0f;
-    for (size_t k = 1; k < coefficient_.size(); ++k)
-      coefficient_[k] = coefficient_[k - 1] / static_cast<float>(k + 1);
+    for (size_t k = 1; k < coefficient_.size(); ++k) coefficient_[k] = coefficient_[k - 1] / static_cast<float>(k + 1);
   }
 
   float exp(float x) const {

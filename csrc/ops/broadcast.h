@@ -64,7 +64,8 @@ inline void copy_mapped(const ConstTensor& in, const Tensor& out, const AxisOffs
   const std::vector<int64_t>& last = offsets.back();
   const auto width = static_cast<int64_t>(last.size());
   bool contiguous = true;
-  for (int64_t i = 0; i < width; ++i) contiguous = contiguous && last[static_cast<size_t>(i)] == last[0] + i && last[0] >= 0;
+  for (int64_t i = 0; i < width; ++i)
+    contiguous = contiguous && last[static_cast<size_t>(i)] == last[0] + i && last[0] >= 0;
   const int64_t rows = width ? out.elements() / width : 0;
   uint8_t* to = out.data;
   for (int64_t row = 0; row < rows; ++row) {

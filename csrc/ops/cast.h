@@ -1,5 +1,5 @@
-// Cast between integer types, bool and float32. Integers wrap, bool is x != 0, a float is truncated and saturates at the
-// range of the output; NaN counts as the maximum of int32.
+// Cast between integer types, bool and float32. Integers wrap, bool is x != 0, a float is truncated and saturates at
+// the range of the output; NaN counts as the maximum of int32.
 #pragma once
 
 #include <cmath>

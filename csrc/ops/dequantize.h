@@ -21,7 +21,8 @@ class Dequantize final : public Op {
     for (size_t entries : {scale_.size(), zero_point_.size()}) {
       if (entries == 1) continue;
       const AxisView view(node.inputs[0]->shape, axis);
-      if (static_cast<int64_t>(entries) != view.length) throw DataError("scale or zero point: one entry or one per channel");
+      if (static_cast<int64_t>(entries) != view.length)
+        throw DataError("scale or zero point: one entry or one per channel");
       channels_ = view.length;
       inner_ = view.inner;
     }

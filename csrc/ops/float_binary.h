@@ -39,13 +39,20 @@ class FloatBinary final : public Op {
 
   float apply(float a, float b) const {
     switch (kind_) {
-      case Kind::add: return add(a, b);
-      case Kind::sub: return sub(a, b);
-      case Kind::mul: return mul(a, b);
-      case Kind::div: return rsqrt2_ ? mul(a, recip_newton(b)) : divide_real(a, b);
-      case Kind::min: return min_of(a, b);
-      case Kind::max: return max_of(a, b);
-      case Kind::pow: return static_cast<float>(std::pow(double(a), double(b)));
+      case Kind::add:
+        return add(a, b);
+      case Kind::sub:
+        return sub(a, b);
+      case Kind::mul:
+        return mul(a, b);
+      case Kind::div:
+        return rsqrt2_ ? mul(a, recip_newton(b)) : divide_real(a, b);
+      case Kind::min:
+        return min_of(a, b);
+      case Kind::max:
+        return max_of(a, b);
+      case Kind::pow:
+        return static_cast<float>(std::pow(double(a), double(b)));
     }
     return a;
   }

@@ -43,7 +43,8 @@ struct FloatConvolution {
     std::vector<float> padded(static_cast<size_t>(in[0] * C * plane_size));
     const std::vector<float> values = read_floats(x, mode);
     context.pool.parallel_for(in[0] * C, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t c = begin; c < end; ++c) planes.fill(values.data() + c * H * W, H, W, padded.data() + c * plane_size);
+      for (int64_t c = begin; c < end; ++c)
+        planes.fill(values.data() + c * H * W, H, W, padded.data() + c * plane_size);
     });
     const std::vector<float> zeros(static_cast<size_t>(plane_size));
     guarded_blocks(context, out[0] * OC * OH, 1, mode.flush, [&](int64_t begin, int64_t end) {

@@ -1,7 +1,7 @@
 // FloatNormalize in binary32, two passes in row-major order with f = fl(1/n):
 // mean = fl(sum x * f); d = fl(x - mean); var = fl(sum fl(d*d) * f); r = fl(1 / fl(sqrt(fl(var + epsilon))));
-// y = fl(fl(fl(d * r) * scale) + bias). layer: over the axes from `axis` on; instance: over the axes from 2 on, with scale
-// and bias per channel.
+// y = fl(fl(fl(d * r) * scale) + bias). layer: over the axes from `axis` on; instance: over the axes from 2 on, with
+// scale and bias per channel.
 #pragma once
 
 #include <cmath>

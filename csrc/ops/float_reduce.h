@@ -53,13 +53,19 @@ class FloatReduce final : public Op {
   float combine(float v, float x) const {
     switch (kind_) {
       case Kind::sum:
-      case Kind::mean: return add(v, x);
-      case Kind::max: return max_of(v, x);
-      case Kind::min: return min_of(v, x);
+      case Kind::mean:
+        return add(v, x);
+      case Kind::max:
+        return max_of(v, x);
+      case Kind::min:
+        return min_of(v, x);
       case Kind::sum_square:
-      case Kind::l2: return add(v, mul(x, x));
-      case Kind::l1: return add(v, std::fabs(x));
-      case Kind::prod: return mul(v, x);
+      case Kind::l2:
+        return add(v, mul(x, x));
+      case Kind::l1:
+        return add(v, std::fabs(x));
+      case Kind::prod:
+        return mul(v, x);
     }
     return v;
   }

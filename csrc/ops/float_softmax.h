@@ -29,7 +29,8 @@ class FloatSoftmax final : public Op {
       std::vector<float> column(static_cast<size_t>(C));
       for (int64_t i = begin; i < end; ++i) {
         const int64_t first = i / view_.inner * C * view_.inner + i % view_.inner;
-        for (int64_t c = 0; c < C; ++c) column[static_cast<size_t>(c)] = x[static_cast<size_t>(first + c * view_.inner)];
+        for (int64_t c = 0; c < C; ++c)
+          column[static_cast<size_t>(c)] = x[static_cast<size_t>(first + c * view_.inner)];
         if (bm1684_)
           by_steps(column);
         else
@@ -63,8 +64,7 @@ class FloatSoftmax final : public Op {
     const double m = maximum(v);
     double sum = 0.0;
     for (float e : v) sum += std::exp(double(e) - m);
-    for (float& e : v)
-      e = static_cast<float>(log_ ? double(e) - m - std::log(sum) : std::exp(double(e) - m) / sum);
+    for (float& e : v) e = static_cast<float>(log_ ? double(e) - m - std::log(sum) : std::exp(double(e) - m) / sum);
   }
 
   FloatMode mode_;
