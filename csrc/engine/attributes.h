@@ -33,6 +33,12 @@ class Attributes {
     return get(key, std::move(otherwise));
   }
   std::vector<int64_t> integers(const std::string& key) const { return get<std::vector<int64_t>>(key); }
+  // A list, or a single integer as a list of one.
+  std::vector<int64_t> integer_list(const std::string& key, std::vector<int64_t> otherwise) const {
+    const Attribute* a = find(key);
+    if (a && std::holds_alternative<int64_t>(*a)) return {std::get<int64_t>(*a)};
+    return get(key, std::move(otherwise));
+  }
   std::vector<double> reals(const std::string& key, std::vector<double> otherwise) const {
     return get(key, std::move(otherwise));
   }
