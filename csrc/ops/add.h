@@ -1,5 +1,5 @@
 // Add: y = stage(sum of signs[i] * p_i) of two or more inputs. With saturate_each the running sum is clamped to
-// [intermediate_min, intermediate_max] after every addition.
+// [intermediate_min, intermediate_max] after every addition but the last, which the stage clamps.
 #pragma once
 
 #include "ops/input_stage.h"
@@ -27,7 +27,7 @@ class Add final : public Op {
         for (size_t k = 0; k < in.size(); ++k) {
           sum += Requantizer::at(signs_, static_cast<int64_t>(k)) *
                  inputs_.apply(load_int(in[k], operands_[k].at(i)), k);
-          if (saturate_each_ && k > 0) sum = clamp(sum, intermediate_min_, intermediate_max_);
+          if (saturate_each_ && k > 0 && k + 1 < in.size()) sum = clamp(sum, intermediate_min_, intermediate_max_);
         }
         store_int(out[0], i, stage_.apply(sum, 0, tally));
       }

@@ -1,5 +1,5 @@
 // ChannelScale: t = clamp(x * scale[c] + bias[c], intermediate range); shift > 0: R(t, shift, rounding);
-// shift < 0: t << -shift wrapped to wrap_bits; then clamp. x (N,C,..), scale and bias (C).
+// shift < 0: t << -shift wrapped to wrap_bits (signed, or unsigned with wrap_unsigned); then clamp. x (N,C,..), scale and bias (C).
 #pragma once
 
 #include "engine/stage_attributes.h"
@@ -14,6 +14,7 @@ class ChannelScale final : public Op {
         shift_(node.attributes.integers("shift", {0})),
         rounding_(read_rounding(node.attributes, "rounding", "floor")),
         wrap_bits_(static_cast<int>(node.attributes.integer("wrap_bits", 16))),
+        wrap_unsigned_(node.attributes.integer("wrap_unsigned", 0) != 0),
         clamp_min_(node.attributes.integer("clamp_min", info(node.outputs[0]->dtype).min)),
         clamp_max_(node.attributes.integer("clamp_max", info(node.outputs[0]->dtype).max)) {
     const int64_t channels = node.inputs[0]->shape.at(1);
@@ -34,7 +35,7 @@ class ChannelScale final : public Op {
         const int64_t t = clamp(exact, intermediate_min_, intermediate_max_);
         const int64_t s = Requantizer::at(shift_, c);
         const int64_t v = s >= 0 ? shift_right(t, static_cast<int>(s), rounding_)
-                                 : wrap(t * (int64_t(1) << -s), wrap_bits_);
+                                 : wrapped(t * (int64_t(1) << -s));
         tally.value(v, clamp_min_, clamp_max_);
         store_int(out[0], i, clamp(v, clamp_min_, clamp_max_));
       }
@@ -42,10 +43,15 @@ class ChannelScale final : public Op {
   }
 
  private:
+  int64_t wrapped(int64_t v) const {
+    return wrap_unsigned_ ? v & ((int64_t(1) << wrap_bits_) - 1) : wrap(v, wrap_bits_);
+  }
+
   int64_t intermediate_min_, intermediate_max_;
   std::vector<int64_t> shift_;
   Rounding rounding_;
   int wrap_bits_;
+  bool wrap_unsigned_;
   int64_t clamp_min_, clamp_max_;
 };
 

@@ -26,7 +26,7 @@ def add(node: Node, inputs: Sequence[Array | None], outputs: Sequence[TensorType
     total: Array = np.zeros((), np.int64)
     for i, p in enumerate(staged):
         total = total + (signs[i] if len(signs) > 1 else signs[0]) * p
-        if node.attrs.get("saturate_each", 0) and i:
+        if node.attrs.get("saturate_each", 0) and 0 < i < len(staged) - 1:
             lo, hi = node.attrs.get("intermediate_min"), node.attrs.get("intermediate_max")
             if lo is not None or hi is not None:
                 total = np.clip(total, lo, hi)
@@ -95,6 +95,7 @@ def prelu(node: Node, inputs: Sequence[Array | None], outputs: Sequence[TensorTy
     "shift",
     "rounding",
     "wrap_bits",
+    "wrap_unsigned",
     "clamp_min",
     "clamp_max",
 )
@@ -108,6 +109,8 @@ def channel_scale(node: Node, inputs: Sequence[Array | None], outputs: Sequence[
     shift = np.asarray(attrs.get("shift", [0]), np.int64)
     shift = shift.reshape(channels) if shift.size > 1 else shift.reshape(())
     right = shift_right(t, np.maximum(shift, 0), attrs.get("rounding", "floor"))
-    left = wrap(t << np.maximum(-shift, 0), attrs.get("wrap_bits", 16))
+    bits = attrs.get("wrap_bits", 16)
+    left = t << np.maximum(-shift, 0)
+    left = left % (1 << bits) if attrs.get("wrap_unsigned", 0) else wrap(left, bits)
     lo, hi = INT_RANGES[outputs[0].dtype]
     return [np.clip(np.where(shift >= 0, right, left), attrs.get("clamp_min", lo), attrs.get("clamp_max", hi))]

@@ -97,7 +97,7 @@ def input_scaling(multiplier: list[int], shift: list[int]) -> dict[str, Any]:
 def eltwise_add(case: Mapping[str, Array]) -> Case:
     names = [f"x{i}" for i in range(number(case, "n_inputs"))]
     signed = case["x0"].dtype == np.int8
-    lo, hi = (-128, 127) if signed and not number(case, "relu") else (0, 255)
+    lo, hi = (-128, 127) if signed else (0, 255)
     attrs: dict[str, Any] = {"saturate_each": 1, "intermediate_min": lo, "intermediate_max": hi}
     return one_node(
         "Add", case, names, [], **attrs, **input_scaling(numbers(case, "coeff"), numbers(case, "rshift"))
@@ -131,7 +131,8 @@ def scale(case: Mapping[str, Array]) -> Case:
         lo, hi = 0, 32767
     shift = [-s for s in numbers(case, "lshift")]
     return one_node(
-        "ChannelScale", case, ["x"], ["scale", "bias"], intermediate_min=lo, intermediate_max=hi, shift=shift
+        "ChannelScale", case, ["x"], ["scale", "bias"], intermediate_min=lo, intermediate_max=hi, shift=shift,
+        wrap_unsigned=int(case["y"].dtype == np.uint8)
     )
 
 
