@@ -41,6 +41,7 @@ class Node:
 
     inputs: tensor names, "" where an optional input is absent.
     attrs: int, float, str, list[int], list[float], list[str], np.ndarray.
+    absorbed: the ONNX nodes a recognised pattern stands for (float graph only); `to_onnx` writes them instead.
     fused: activation nodes absorbed by this one (float graph only), in order, each reading the one before. `outputs`
         is the result after them; `fused[0].inputs[0]` names the result before. `to_onnx` writes them out again, so
         a fused graph computes the same floats.
@@ -53,6 +54,7 @@ class Node:
     attrs: dict[str, Any] = field(default_factory=dict)
     domain: str = ""
     fused: list[Node] = field(default_factory=list)
+    absorbed: list[Node] = field(default_factory=list)
 
 
 @dataclass

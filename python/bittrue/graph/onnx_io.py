@@ -1,0 +1,143 @@
+"""Between `onnx.ModelProto` and `Graph`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper, shape_inference
+
+from bittrue import __version__
+from bittrue.errors import DataError, UnsupportedError
+from bittrue.graph.ir import Graph, Node, TensorType
+
+OPSET = 17
+DOMAIN = "bittrue"
+
+_NAMES = {
+    TensorProto.FLOAT: "float32",
+    TensorProto.DOUBLE: "float64",
+    TensorProto.FLOAT16: "float16",
+    TensorProto.INT8: "int8",
+    TensorProto.UINT8: "uint8",
+    TensorProto.INT16: "int16",
+    TensorProto.UINT16: "uint16",
+    TensorProto.INT32: "int32",
+    TensorProto.UINT32: "uint32",
+    TensorProto.INT64: "int64",
+    TensorProto.BOOL: "bool",
+    TensorProto.INT4: "int4",
+    TensorProto.UINT4: "uint4",
+}
+_CODES = {name: code for code, name in _NAMES.items()}
+
+
+def type_of(value: onnx.ValueInfoProto) -> TensorType | None:
+    """The static type of a value, or None where a dimension or the element type is unknown."""
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in _NAMES or not tensor.HasField("shape"):
+        return None
+    dims = tensor.shape.dim
+    if any(not d.HasField("dim_value") for d in dims):
+        return None
+    return TensorType(_NAMES[tensor.elem_type], tuple(d.dim_value for d in dims))
+
+
+def _attribute(a: onnx.AttributeProto) -> Any:
+    value = helper.get_attribute_value(a)
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, TensorProto):
+        return numpy_helper.to_array(value)
+    if isinstance(value, onnx.GraphProto | onnx.SparseTensorProto):
+        raise UnsupportedError(f"attribute '{a.name}' holds a graph or a sparse tensor")
+    if a.type in (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS):
+        return list(value)
+    if a.type == onnx.AttributeProto.STRINGS:
+        return [v.decode() for v in value]
+    return value
+
+
+def from_onnx(model: onnx.ModelProto) -> Graph:
+    """A model with static shapes as a Graph; missing types are inferred.
+
+    Raises DataError for missing types or inconsistent names, UnsupportedError for control flow.
+    """
+    if not any(o.domain == DOMAIN for o in model.opset_import):
+        try:
+            model = shape_inference.infer_shapes(model, data_prop=True)
+        except Exception as e:  # the checker's errors have no common base
+            raise DataError(f"shape inference failed: {e}") from e
+    source = model.graph
+    graph = Graph(source.name or "graph")
+    for tensor in source.initializer:
+        array = numpy_helper.to_array(tensor)
+        graph.constants[tensor.name] = array
+        graph.types[tensor.name] = TensorType(_NAMES.get(tensor.data_type, "?"), tuple(array.shape))
+    for value in [*source.input, *source.value_info, *source.output]:
+        known = type_of(value)
+        if known is not None:
+            graph.types.setdefault(value.name, known)
+    graph.inputs = [v.name for v in source.input if v.name not in graph.constants]
+    graph.outputs = [v.name for v in source.output]
+    for i, n in enumerate(source.node):
+        attrs = {a.name: _attribute(a) for a in n.attribute}
+        name = n.name or f"{n.op_type}_{i}"
+        graph.nodes.append(Node(n.op_type, name, list(n.input), list(n.output), attrs, n.domain))
+    return graph
+
+
+def _tensor(name: str, array: np.ndarray[Any, Any], dtype: str) -> onnx.TensorProto:
+    if dtype in ("int4", "uint4"):
+        return numpy_helper.from_array(array.astype(getattr(ml_dtypes, dtype)), name)
+    return numpy_helper.from_array(np.ascontiguousarray(array), name)
+
+
+def _expand_fused(node: Node) -> list[Node]:
+    if node.absorbed:
+        return node.absorbed
+    if not node.fused:
+        return [node]
+    head = Node(node.op, node.name, node.inputs, [node.fused[0].inputs[0], *node.outputs[1:]], node.attrs, node.domain)
+    return [head, *node.fused]
+
+
+def to_onnx(graph: Graph, extra_outputs: Sequence[str] = ()) -> onnx.ModelProto:
+    """The graph as a model; fused activations become nodes again. `extra_outputs` are added to the graph outputs."""
+
+    def value(name: str) -> onnx.ValueInfoProto:
+        t = graph.types[name]
+        return helper.make_tensor_value_info(name, _CODES[t.dtype], list(t.shape))
+
+    nodes = [n for node in graph.nodes for n in _expand_fused(node)]
+    protos = []
+    for n in nodes:
+        attrs = {k: numpy_helper.from_array(v) if isinstance(v, np.ndarray) else v for k, v in n.attrs.items()}
+        proto = helper.make_node(n.op, n.inputs, n.outputs, n.name, domain=n.domain)
+        for key in sorted(attrs):
+            kind = None
+            if isinstance(attrs[key], list) and not attrs[key]:
+                kind = onnx.AttributeProto.INTS
+            proto.attribute.append(helper.make_attribute(key, attrs[key], attr_type=kind))
+        protos.append(proto)
+    outputs = list(dict.fromkeys([*graph.outputs, *extra_outputs]))
+    inner = [o for n in nodes for o in n.outputs if o and o in graph.types and o not in outputs]
+    proto_graph = helper.make_graph(
+        protos,
+        graph.name,
+        [value(n) for n in graph.inputs],
+        [value(n) for n in outputs],
+        [_tensor(n, a, graph.types[n].dtype) for n, a in graph.constants.items()],
+        value_info=[value(n) for n in inner],
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    if any(n.domain == DOMAIN for n in nodes):
+        opsets.append(helper.make_opsetid(DOMAIN, 1))
+    model = helper.make_model(
+        proto_graph, opset_imports=opsets, producer_name="bittrue", producer_version=__version__
+    )
+    model.ir_version = 8 if not {t.dtype for t in graph.types.values()} & {"int4", "uint4"} else 10
+    return model

@@ -1,0 +1,70 @@
+"""Computes nodes whose inputs are constants, and `Shape` of tensors with known shapes, with ONNX's reference evaluator.
+
+Runs node by node together with shape inference, so that chains of shape arithmetic disappear.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+from bittrue.errors import DataError, UnsupportedError
+from bittrue.graph.ir import Graph, Node, TensorType
+from bittrue.graph.onnx_io import OPSET
+from bittrue.graph.types import infer_types
+
+CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
+
+
+def _evaluate(graph: Graph, node: Node) -> list[np.ndarray]:
+    proto = helper.make_node(node.op, node.inputs, node.outputs, node.name)
+    for key, value in node.attrs.items():
+        if isinstance(value, np.ndarray):
+            value = onnx.numpy_helper.from_array(value)
+        proto.attribute.append(helper.make_attribute(key, value))
+    feeds = {i: graph.constants[i] for i in node.inputs if i}
+    inputs = [helper.make_tensor_value_info(i, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for i, a in feeds.items()]
+    outputs = [onnx.ValueInfoProto(name=o) for o in node.outputs]
+    model = helper.make_model(
+        helper.make_graph([proto], "fold", inputs, outputs), opset_imports=[helper.make_opsetid("", OPSET)]
+    )
+    return [np.asarray(v) for v in ReferenceEvaluator(model).run(None, feeds)]
+
+
+def fold_constants(graph: Graph) -> None:
+    """See the module. Raises DataError where a type cannot be inferred, UnsupportedError for control flow."""
+    for _ in range(100):
+        changed = False
+        kept = []
+        for node in graph.nodes:
+            if node.op in CONTROL_FLOW:
+                raise UnsupportedError(f"node '{node.name}' ({node.op}): control flow")
+            result: list[np.ndarray] | None = None
+            if node.op == "Constant" and "value" in node.attrs:
+                result = [np.asarray(node.attrs["value"])]
+            elif node.op == "Shape" and node.inputs[0] in graph.types:
+                shape = graph.types[node.inputs[0]].shape[node.attrs.get("start", 0) : node.attrs.get("end")]
+                result = [np.asarray(shape, np.int64)]
+            elif all(i in graph.constants or not i for i in node.inputs) and not node.op.startswith("Random"):
+                try:
+                    result = _evaluate(graph, node)
+                except Exception as e:  # the evaluator raises whatever numpy raises
+                    raise DataError(f"node '{node.name}' ({node.op}) cannot be folded: {e}") from e
+            if result is None:
+                kept.append(node)
+                continue
+            changed = True
+            for name, value in zip(node.outputs, result, strict=False):
+                if name:
+                    graph.constants[name] = value
+                    graph.types[name] = TensorType(value.dtype.name, tuple(value.shape))
+        graph.nodes = kept
+        infer_types(graph)
+        if not changed:
+            break
+    for node in graph.nodes:
+        for o in node.outputs:
+            if o and o not in graph.types:
+                raise DataError(f"node '{node.name}' ({node.op}): the shape of '{o}' cannot be inferred")

@@ -1,0 +1,31 @@
+"""Types of all tensors of a float graph, by ONNX shape inference."""
+
+from __future__ import annotations
+
+from onnx import shape_inference
+
+from bittrue.errors import DataError
+from bittrue.graph.ir import Graph, TensorType
+from bittrue.graph.onnx_io import to_onnx, type_of
+
+
+def infer_types(graph: Graph) -> None:
+    """Fills `graph.types` for tensors without a type. Raises DataError, naming the first tensor that stays unknown."""
+    for name, array in graph.constants.items():
+        graph.types.setdefault(name, TensorType(array.dtype.name, tuple(array.shape)))
+    missing = [o for n in graph.nodes for o in n.outputs if o and o not in graph.types]
+    if not missing:
+        return
+    outputs, graph.outputs = graph.outputs, [o for o in graph.outputs if o in graph.types]
+    try:
+        model = to_onnx(graph)
+    finally:
+        graph.outputs = outputs
+    try:
+        inferred = shape_inference.infer_shapes(model, data_prop=True)
+    except Exception as e:  # the checker's errors have no common base
+        raise DataError(f"shape inference failed: {e}") from e
+    for value in inferred.graph.value_info:
+        known = type_of(value)
+        if known is not None:
+            graph.types.setdefault(value.name, known)

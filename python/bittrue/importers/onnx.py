@@ -1,0 +1,93 @@
+"""ONNX files to the float graph: one opset, static shapes, canonical attributes, folded constants."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import version_converter
+
+from bittrue.errors import DataError, UnsupportedError, UsageError
+from bittrue.graph.ir import Graph
+from bittrue.graph.onnx_io import OPSET, from_onnx
+from bittrue.graph.passes import run_passes
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    try:
+        model = onnx.load(str(path))
+    except (DecodeError, ValueError) as e:
+        raise DataError(f"{path}: not an ONNX model ({type(e).__name__})") from e
+    except OSError as e:
+        raise DataError(f"{path}: cannot be read ({e.strerror or e})") from e
+    except Exception as e:  # missing external data raises the checker's own error type
+        raise DataError(f"{path}: not a readable ONNX model ({e})") from e
+    if not model.graph.node:
+        raise DataError(f"{path}: the model has no nodes")
+    return model
+
+
+def _set_shapes(path: Path, model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    constants = {t.name for t in model.graph.initializer}
+    inputs = [v for v in model.graph.input if v.name not in constants]
+    unknown = set(shapes) - {v.name for v in inputs}
+    if unknown:
+        names = ", ".join(v.name for v in inputs)
+        raise UsageError(f"{path}: no input '{sorted(unknown)[0]}'; the model has {names}")
+    for value in inputs:
+        dims = value.type.tensor_type.shape.dim
+        wanted = shapes.get(value.name)
+        if wanted is not None and len(wanted) != len(dims):
+            raise UsageError(f"{path}: input '{value.name}' has {len(dims)} dimensions, {len(wanted)} given")
+        for axis, dim in enumerate(dims):
+            if wanted is not None:
+                dim.Clear()
+                dim.dim_value = wanted[axis]
+            elif not dim.HasField("dim_value") or dim.dim_value < 0:
+                if axis:
+                    raise UsageError(
+                        f"{path}: dimension {axis} ('{dim.dim_param}') of input '{value.name}' is not fixed; "
+                        f"give --shape {value.name}=..."
+                    )
+                dim.Clear()
+                dim.dim_value = 1
+            if dim.dim_value == 0:
+                raise DataError(f"{path}: input '{value.name}' has a dimension of size zero")
+    # Shapes stored with the old dimensions would contradict the new ones.
+    del model.graph.value_info[:]
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+
+
+def load_onnx(
+    path: Path,
+    *,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    disabled_passes: Collection[str] = (),
+) -> Graph:
+    """See `bittrue.importers.load_float_graph`. Opsets 7 and newer; a symbolic batch dimension becomes 1."""
+    model = _read(path)
+    version = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    foreign = sorted({f"{n.domain}.{n.op_type}" for n in model.graph.node if n.domain not in ("", "ai.onnx")})
+    if foreign:
+        raise UnsupportedError(f"{path}: operators outside ONNX: {', '.join(foreign)}")
+    if version < 7:
+        raise UnsupportedError(f"{path}: opset {version} is older than 7")
+    _set_shapes(path, model, input_shapes or {})
+    if version != OPSET:
+        try:
+            model = version_converter.convert_version(model, OPSET)
+        except Exception as e:  # the converter raises its own C++ exception types
+            raise UnsupportedError(f"{path}: opset {version} cannot be converted to {OPSET}: {e}") from e
+    try:
+        graph = from_onnx(model)
+        run_passes(graph, disabled_passes)
+        graph.check()
+    except (DataError, UnsupportedError) as e:
+        raise type(e)(f"{path}: {e}") from e
+    empty = next((n for n in graph.activations() if 0 in graph.types[n].shape), None)
+    if empty:
+        raise DataError(f"{path}: tensor '{empty}' has a dimension of size zero")
+    return graph
