@@ -93,7 +93,7 @@ def from_onnx(model: onnx.ModelProto) -> Graph:
 def _tensor(name: str, array: np.ndarray[Any, Any], dtype: str) -> onnx.TensorProto:
     if dtype in ("int4", "uint4"):
         return numpy_helper.from_array(array.astype(getattr(ml_dtypes, dtype)), name)
-    return numpy_helper.from_array(np.ascontiguousarray(array), name)
+    return numpy_helper.from_array(array.copy(order="C"), name)
 
 
 def _expand_fused(node: Node) -> list[Node]:
