@@ -117,6 +117,8 @@ def reciprocal_count(n: Any) -> FloatArray:
 def rsqrt_newton(x: FloatArray, steps: Steps) -> FloatArray:
     bits = np.ascontiguousarray(x, F).view(np.uint32)
     y = (np.uint32(0x5F3759DF) - (bits >> np.uint32(1))).astype(np.uint32).view(F)
+    if steps.flush:
+        y = flush_subnormal(y)
     half = steps.mul(x, F(0.5))
     for _ in range(3):
         y = steps.mul(y, steps.sub(F(1.5), steps.mul(steps.mul(half, y), y)))
