@@ -102,7 +102,9 @@ def test_conv_transpose2d_is_the_adjoint_of_conv() -> None:
 @given(st.integers(1, 4), st.integers(0, 9), st.sampled_from([1, 5, 300]), modes, kinds, seeds, st.data())
 def test_mat_mul(m: int, k: int, n: int, mode: dict[str, Any], kind: str, seed: int, data: st.DataObject) -> None:
     rng = np.random.default_rng(seed)
-    a_batch, b_batch = data.draw(st.sampled_from([((), ()), ((2,), ()), ((2, 1), (3,)), ((1, 3), (2, 1)), ((2,), (2,))]))
+    a_batch, b_batch = data.draw(
+        st.sampled_from([((), ()), ((2,), ()), ((2, 1), (3,)), ((1, 3), (2, 1)), ((2,), (2,))])
+    )
     a, b = floats(rng, (*a_batch, m, k), kind), floats(rng, (*b_batch, k, n), kind)
     bias = floats(rng, (n,), kind) if data.draw(flags) else None
     shape = (*np.broadcast_shapes(a_batch, b_batch), m, n)
@@ -128,7 +130,9 @@ SHAPES = [((2, 3, 4), (2, 3, 4)), ((2, 3, 4), (3, 1)), ((1, 3, 1), (2, 1, 4)), (
 
 
 @fast
-@given(st.sampled_from(BINARY), st.sampled_from(SHAPES), modes, kinds, seeds, flags, st.sampled_from(["ieee", "rsqrt2"]))
+@given(
+    st.sampled_from(BINARY), st.sampled_from(SHAPES), modes, kinds, seeds, flags, st.sampled_from(["ieee", "rsqrt2"])
+)
 def test_binary(
     kind: str, shapes: tuple[Any, Any], mode: dict[str, Any], values: str, seed: int, relu: int, division: str
 ) -> None:
@@ -194,7 +198,9 @@ def test_softmax(case: tuple[Any, int], mode: dict[str, Any], values: str, seed:
 
 def test_log_softmax_by_device_functions_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="log softmax"):
-        run_node("FloatSoftmax", [np.ones((2, 3), np.float32)], [("float32", (2, 3))], {"log": 1, "functions": "bm1684"})
+        run_node(
+            "FloatSoftmax", [np.ones((2, 3), np.float32)], [("float32", (2, 3))], {"log": 1, "functions": "bm1684"}
+        )
 
 
 @fast

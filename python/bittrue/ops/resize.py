@@ -1,6 +1,6 @@
 """Resize of the last two axes, nearest or linear; coordinates in binary32."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def resize(node: Node, inputs: Sequence[Array | None], outputs: Sequence[TensorT
     rule = node.attrs.get("coordinate", "half_pixel")
     where = [_coordinates(rule, x.shape[k - 2], out[k], F(scales[k])) for k in range(2)]
     if node.attrs.get("mode", "nearest") == "nearest":
-        rounding = {
+        rounding: Callable[[Array], Array] = {
             "round_prefer_floor": lambda v: np.ceil(v - F(0.5)),
             "round_prefer_ceil": lambda v: np.floor(v + F(0.5)),
             "floor": np.floor,
