@@ -168,7 +168,7 @@ def elu_taylor(x: FloatArray, alpha: np.float32, steps: Steps) -> FloatArray:
 
 
 def pad_planes(x: FloatArray, pads: tuple[int, int], size: tuple[int, int]) -> FloatArray:
-    """(N,C,H,W) inside zeros. pads: rows above and columns left (negative crops); size: height and width of the result."""
+    """(N,C,H,W) inside zeros. pads: rows above and columns left (negative crops); size: height, width of the result."""
     result = np.zeros((*x.shape[:2], *size), F)
     top, left = pads
     y0, x0 = max(top, 0), max(left, 0)
