@@ -1,6 +1,7 @@
 """Float ops: the C++ core equals the numpy model by bit pattern, and both equal the recorded device."""
 
 import math
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bittrue.errors import UnsupportedError
+from bittrue.errors import DataError, UnsupportedError
 from bittrue.ops import evaluate_graph
 from bittrue.runtime.session import Session
 from bittrue.targets.bm1684.conformance_float import CASES
@@ -293,3 +294,30 @@ def test_recorded_device(name: str) -> None:
         y = np.ascontiguousarray(case["y"])
         assert same(Session(graph).run(feeds).outputs[output], y), path.name
         assert same(evaluate_graph(graph, feeds)[output], y), path.name
+
+
+def test_device_exp_of_integers_is_correctly_rounded() -> None:
+    x = np.arange(-103, 89, dtype=np.float32)
+    y = run_node("FloatUnary", [x], [("float32", x.shape)], {"kind": "exp", "functions": "bm1684"})[0]
+    exact = [Decimal(int(v)).exp() for v in x]
+    for value, true in zip(y, exact, strict=True):
+        near = [np.nextafter(value, np.float32(d)) for d in (-np.inf, np.inf)]
+        error = abs(Decimal(float(value)) - true)
+        assert all(error <= abs(Decimal(float(other)) - true) for other in near)
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes", "attrs"),
+    [
+        ("FloatConv2d", [(1, 3, 4, 4), (2, 2, 1, 1)], {}),
+        ("FloatConv2d", [(1, 2, 4, 4), (2, 2, 1, 1), (3,)], {}),
+        ("FloatMatMul", [(2, 3), (4, 2)], {}),
+        ("FloatUnary", [(1, 2, 4, 4), (3,)], {"kind": "prelu"}),
+        ("FloatMaxPool2d", [(1, 3, 4, 4)], {"kernel": [1, 1]}),
+        ("FloatNormalize", [(1, 2, 4, 4), (3,)], {}),
+        ("FloatSoftmax", [(1, 3, 4, 4)], {}),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(op: str, shapes: list[Any], attrs: dict[str, Any]) -> None:
+    with pytest.raises(DataError):
+        run_node(op, [np.zeros(s, np.float32) for s in shapes], [("float32", (1, 2, 4, 4))], attrs)
