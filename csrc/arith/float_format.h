@@ -10,7 +10,8 @@
 #include <cstring>
 #include <limits>
 
-#if defined(__x86_64__) || defined(_M_X64)
+// BITTRUE_PORTABLE_FLUSH selects the explicit way on x86 as well, to test it.
+#if defined(__x86_64__) && !defined(BITTRUE_PORTABLE_FLUSH)
 #define BITTRUE_MXCSR 1
 #include <xmmintrin.h>
 #endif

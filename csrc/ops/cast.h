@@ -12,7 +12,9 @@ namespace bittrue {
 
 class Cast final : public Op {
  public:
-  explicit Cast(const NodeSpec&) {}
+  explicit Cast(const NodeSpec& node) {
+    if (node.inputs[0]->shape != node.outputs[0]->shape) throw DataError("input and output must have one shape");
+  }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
     const bool from_float = in[0].dtype() == DType::float32, to_float = out[0].dtype() == DType::float32;

@@ -1,5 +1,5 @@
-// Concat along one axis. Integers that need it are requantized first: p_i of the input stage (csrc/ops and
-// docs/quantized-graph.md), plus zero point, clamped.
+// Concat along one axis. Integers that need it are requantized first: p_i of the input stage
+// (docs/quantized-graph.md), plus zero point, clamped.
 #pragma once
 
 #include <cstring>
@@ -28,7 +28,9 @@ class Concat final : public Op {
       requantizes_ = requantizes_ || a.has(key);
     int64_t length = 0;
     for (const TensorType* type_in : node.inputs) {
-      length += AxisView(type_in->shape, a.integer("axis", 1)).length;
+      const AxisView part(type_in->shape, a.integer("axis", 1));
+      if (part.outer != view_.outer || part.inner != view_.inner) throw DataError("the inputs do not fit together");
+      length += part.length;
       if (!requantizes_ && type_in->dtype != node.outputs[0]->dtype) throw DataError("inputs of several types");
     }
     if (length != view_.length) throw DataError("the output is not as long as the inputs");

@@ -16,6 +16,7 @@ class Dequantize final : public Op {
       : zero_point_(node.attributes.integer_list("zero_point", {0})), flush_(node.attributes.integer("flush", 0) != 0) {
     if (node.inputs[0]->dtype == DType::float32) throw DataError("the input must be an integer tensor");
     if (node.outputs[0]->dtype != DType::float32) throw DataError("the output must be float32");
+    if (node.inputs[0]->shape != node.outputs[0]->shape) throw DataError("input and output must have one shape");
     for (double s : node.attributes.reals("scale", {1.0})) scale_.push_back(static_cast<float>(s));
     const int64_t axis = node.attributes.integer("axis", 1);
     for (size_t entries : {scale_.size(), zero_point_.size()}) {

@@ -18,7 +18,11 @@ class FloatAvgPool2d final : public Op {
         window_(read_window(node, node.attributes.integers("kernel"))),
         count_include_pad_(node.attributes.integer("count_include_pad", 1) != 0),
         alternate_(node.attributes.choice<int>("order", {"plain", "alternate"}, "plain") == 1),
-        relu_(node) {}
+        relu_(node) {
+    require_rank(node, 0, 4);
+    const Shape &x = node.inputs[0]->shape, &y = node.outputs[0]->shape;
+    if (y.size() != 4 || y[0] != x[0] || y[1] != x[1]) throw DataError("the output does not fit the input");
+  }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
     const std::vector<float> x = read_floats(in[0], mode_);

@@ -9,6 +9,14 @@ namespace bittrue {
 class FloatConvTranspose2d final : public Op {
  public:
   explicit FloatConvTranspose2d(const NodeSpec& node) : convolution_(node) {
+    require_rank(node, 0, 4);
+    require_rank(node, 1, 4);
+    const Shape &w = node.inputs[1]->shape, &y = node.outputs[0]->shape;
+    if (w[0] != node.inputs[0]->shape[1] || w[0] % convolution_.group != 0)
+      throw DataError("the channels do not fit the weights");
+    if (y.size() != 4 || y[0] != node.inputs[0]->shape[0] || y[1] != w[1] * convolution_.group)
+      throw DataError("the output does not fit the weights");
+    require_entries(node, 2, y[1]);
     Window window = read_window(node, {node.inputs[1]->shape[2], node.inputs[1]->shape[3]});
     node.attributes.integers("output_padding", {0, 0});  // the shape of the output has it already
     convolution_.insert_h = window.stride_h;

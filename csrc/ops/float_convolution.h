@@ -25,7 +25,9 @@ struct FloatConvolution {
       : mode(read_float_mode(node)),
         order(node.attributes.choice<FloatOrder>("order", {"plain", "pairs", "alternate"}, "plain")),
         relu(node, true),
-        group(node.attributes.integer("group", 1)) {}
+        group(node.attributes.integer("group", 1)) {
+    if (group < 1) throw DataError("group must be positive");
+  }
 
   // weight: [OC][IC per group][KH][KW] in the order of the window's taps; bias: [OC] or nullptr.
   void run(const ConstTensor& x, const std::vector<float>& weight, const float* bias, const Tensor& y,

@@ -18,6 +18,10 @@ class FloatMatMul final : public Op {
         relu_(node) {
     if (node.inputs[0]->shape.size() < 2 || node.inputs[1]->shape.size() < 2)
       throw DataError("both inputs need two axes or more");
+    const Shape &a = node.inputs[0]->shape, &b = node.inputs[1]->shape, &y = node.outputs[0]->shape;
+    if (a.back() != b[b.size() - 2] || y.size() < 2 || y.back() != b.back() || y[y.size() - 2] != a[a.size() - 2])
+      throw DataError("the shapes of a matrix product do not fit");
+    require_entries(node, 2, b.back());
   }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
@@ -46,7 +50,7 @@ class FloatMatMul final : public Op {
         for (int64_t n = 0; n < n1 - n0; ++n) {
           float v = sums[0][static_cast<size_t>(n)];
           if (alternate_) v = add(v, sums[1][static_cast<size_t>(n)]);
-          if (has_bias) v = add(v, bias[static_cast<size_t>(bias.size() == 1 ? 0 : n0 + n)]);
+          if (has_bias) v = add(v, bias[static_cast<size_t>(n0 + n)]);
           y[n] = mode_.stored(relu_.apply(v));
         }
       }

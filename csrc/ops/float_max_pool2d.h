@@ -12,7 +12,11 @@ namespace bittrue {
 class FloatMaxPool2d final : public Op {
  public:
   explicit FloatMaxPool2d(const NodeSpec& node)
-      : mode_(read_float_mode(node)), window_(read_window(node, node.attributes.integers("kernel"))), relu_(node) {}
+      : mode_(read_float_mode(node)), window_(read_window(node, node.attributes.integers("kernel"))), relu_(node) {
+    require_rank(node, 0, 4);
+    const Shape &x = node.inputs[0]->shape, &y = node.outputs[0]->shape;
+    if (y.size() != 4 || y[0] != x[0] || y[1] != x[1]) throw DataError("the output does not fit the input");
+  }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
     const std::vector<float> x = read_floats(in[0], mode_);

@@ -26,6 +26,17 @@ inline std::vector<float> read_floats(const ConstTensor& t, const FloatMode& mod
   return v;
 }
 
+inline void require_rank(const NodeSpec& node, size_t input, size_t rank) {
+  if (!node.has_input(input) || node.inputs[input]->shape.size() != rank)
+    throw DataError("input " + std::to_string(input) + " needs " + std::to_string(rank) + " axes");
+}
+
+// An optional input that holds one value for each of `entries`.
+inline void require_entries(const NodeSpec& node, size_t input, int64_t entries) {
+  if (node.has_input(input) && node.inputs[input]->elements() != entries)
+    throw DataError("input " + std::to_string(input) + " needs " + std::to_string(entries) + " values");
+}
+
 // body(begin, end) over blocks of [0, n), each with the flush mode of the op.
 template <class Body>
 void guarded_blocks(RunContext& context, int64_t n, int64_t grain, bool flush, const Body& body) {

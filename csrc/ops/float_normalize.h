@@ -22,6 +22,9 @@ class FloatNormalize final : public Op {
     const size_t axis = normal_axis(node.attributes.integer("axis", -1), shape.size());
     for (size_t i = 0; i < shape.size(); ++i) (i < (instance_ ? 2 : axis) ? outer_ : length_) *= shape[i];
     channels_ = shape.size() > 1 ? shape[1] : 1;
+    if (node.outputs[0]->shape != shape) throw DataError("input and output must have one shape");
+    if (!node.has_input(1)) throw DataError("a scale is needed");
+    for (size_t input : {1, 2}) require_entries(node, input, instance_ ? channels_ : length_);
   }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {

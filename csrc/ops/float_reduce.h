@@ -30,6 +30,8 @@ class FloatReduce final : public Op {
         for (int64_t j = 0; j < shape[i]; ++j) next.push_back(o + j * strides[i]);
       offsets = next;
     }
+    if (node.outputs[0]->elements() != static_cast<int64_t>(starts_.size()) || steps_.empty())
+      throw DataError("the output does not fit the reduced axes");
   }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {

@@ -19,6 +19,8 @@ class FloatSoftmax final : public Op {
         view_(node.inputs[0]->shape, node.attributes.integer("axis", -1)),
         log_(node.attributes.integer("log", 0) != 0),
         bm1684_(node.attributes.choice<int>("functions", {"ieee", "bm1684"}, "ieee") == 1) {
+    if (node.inputs[0]->shape != node.outputs[0]->shape || view_.length < 1)
+      throw DataError("input and output must have one shape that is not empty");
     if (log_ && bm1684_) throw UnsupportedError("log softmax with functions bm1684");
   }
 

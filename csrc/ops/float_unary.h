@@ -25,6 +25,9 @@ class FloatUnary final : public Op {
         alpha_(static_cast<float>(node.attributes.real("alpha", default_alpha(kind_)))),
         beta_(static_cast<float>(node.attributes.real("beta", default_beta(kind_)))) {
     if (kind_ == Kind::prelu && !node.has_input(1)) throw DataError("prelu needs a slope");
+    if (node.inputs[0]->shape != node.outputs[0]->shape) throw DataError("input and output must have one shape");
+    const Shape& shape = node.inputs[0]->shape;
+    if (node.has_input(1) && node.inputs[1]->elements() != 1) require_entries(node, 1, shape.size() > 1 ? shape[1] : 1);
     const bool steps = kind_ == Kind::exp || kind_ == Kind::sigmoid || kind_ == Kind::tanh || kind_ == Kind::elu ||
                        kind_ == Kind::reciprocal || kind_ == Kind::rsqrt;
     guarded_ = kind_ == Kind::prelu || kind_ == Kind::leaky_relu || (bm1684_ && steps);

@@ -24,6 +24,7 @@ class Quantize final : public Op {
     if (clamp_min_ < type.min || clamp_max_ > type.max || clamp_min_ > clamp_max_)
       throw DataError(std::string("the clamp range does not fit ") + type.name);
     if (node.inputs[0]->dtype != DType::float32) throw DataError("the input must be float32");
+    if (node.inputs[0]->shape != node.outputs[0]->shape) throw DataError("input and output must have one shape");
     for (double s : node.attributes.reals("scale", {1.0})) scale_.push_back(static_cast<float>(s));
     const Shape& shape = node.inputs[0]->shape;
     const int64_t axis = node.attributes.integer("axis", 1);

@@ -53,7 +53,7 @@ class Resize final : public Op {
     const int64_t H = in[0].dim(rank - 2), W = in[0].dim(rank - 1);
     const std::vector<Sample> rows = samples(source_[0], H), columns = samples(source_[1], W);
     const auto OH = static_cast<int64_t>(rows.size()), OW = static_cast<int64_t>(columns.size());
-    const int64_t planes = H > 0 && W > 0 ? in[0].elements() / (H * W) : 0;
+    const int64_t planes = OH > 0 ? out[0].elements() / (OH * std::max<int64_t>(OW, 1)) : 0;
     context.pool.parallel_for(planes * OH, 16, [&](int64_t begin, int64_t end) {
       for (int64_t line = begin; line < end; ++line) {
         const Sample& v = rows[static_cast<size_t>(line % OH)];

@@ -14,7 +14,9 @@ class Split final : public Op {
   explicit Split(const NodeSpec& node) : view_(node.inputs[0]->shape, node.attributes.integer("axis", 0)) {
     int64_t length = 0;
     for (const TensorType* type : node.outputs) {
-      length += AxisView(type->shape, node.attributes.integer("axis", 0)).length;
+      const AxisView part(type->shape, node.attributes.integer("axis", 0));
+      if (part.outer != view_.outer || part.inner != view_.inner) throw DataError("an output does not fit the input");
+      length += part.length;
       if (type->dtype != node.inputs[0]->dtype) throw DataError("input and outputs must have one type");
     }
     if (length != view_.length) throw DataError("the outputs are not as long as the input");

@@ -19,6 +19,7 @@ class TopK final : public Op {
         kept_(node.outputs[0]->shape, node.attributes.integer("axis", -1)),
         largest_(node.attributes.integer("largest", 1) != 0) {
     node.attributes.integer("sorted", 1);
+    if (kept_.outer != view_.outer || kept_.inner != view_.inner) throw DataError("the output does not fit the input");
     if (kept_.length > view_.length) throw DataError("more elements wanted than the axis has");
   }
 

@@ -16,6 +16,7 @@ class Transpose final : public Op {
     for (size_t i = in.size(); i-- > 0;) perm.push_back(static_cast<int64_t>(i));
     perm = node.attributes.integers("perm", perm);
     if (perm.size() != in.size()) throw DataError("perm needs one entry per axis");
+    if (node.outputs[0]->shape.size() != in.size()) throw DataError("the output does not fit perm");
     const std::vector<int64_t> strides = dense_strides(in);
     for (size_t i = 0; i < perm.size(); ++i) {
       const size_t axis = normal_axis(perm[i], in.size());

@@ -19,12 +19,11 @@ def float_avg_pool2d(node: Node, inputs: Sequence[Array | None], outputs: Sequen
     top, left = node.attrs.get("pads", [0, 0, 0, 0])[:2]
     out = (outputs[0].shape[2], outputs[0].shape[3])
     size = window_size(out, kernel, strides, dilations)
-    window = (kernel[0], kernel[1], dilations[0], dilations[1])
-    planes = pad_planes(x, window, (top, left), size, 0.0)
+    planes = pad_planes(x, (top, left), size)
     if node.attrs.get("count_include_pad", 1):
         factor = reciprocal_count(kernel[0] * kernel[1])
     else:
-        inside = pad_planes(np.ones((1, 1, *x.shape[2:]), np.float32), window, (top, left), size, 0.0)
+        inside = pad_planes(np.ones((1, 1, *x.shape[2:]), np.float32), (top, left), size)
         n = sum(tap(inside, ky, kx, out, strides, dilations) for ky, kx in np.ndindex(*kernel))
         factor = reciprocal_count(np.maximum(n, 1))
     alternate = {"plain": False, "alternate": True}[node.attrs.get("order", "plain")]

@@ -15,7 +15,6 @@ def float_conv2d(node: Node, inputs: Sequence[Array | None], outputs: Sequence[T
     strides, dilations = node.attrs.get("strides", [1, 1]), node.attrs.get("dilations", [1, 1])
     top, left = node.attrs.get("pads", [0, 0, 0, 0])[:2]
     out = (outputs[0].shape[2], outputs[0].shape[3])
-    kernel = (w.shape[2], w.shape[3])
-    size = window_size(out, kernel, strides, dilations)
-    planes = pad_planes(x, (*kernel, *dilations), (top, left), size, 0.0)
+    size = window_size(out, w.shape[2:], strides, dilations)
+    planes = pad_planes(x, (top, left), size)
     return [mode.read(fused_relu(convolve(planes, w, bias, out, strides, dilations, node.attrs), node.attrs))]

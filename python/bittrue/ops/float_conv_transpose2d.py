@@ -39,5 +39,5 @@ def float_conv_transpose2d(
     kernel = flipped.transpose(0, 2, 1, 3, 4).reshape(group * w.shape[1], C // group, KH, KW)
     pads = (dilations[0] * (KH - 1) - top, dilations[1] * (KW - 1) - left)
     size = window_size(out, (KH, KW), (1, 1), dilations)
-    planes = pad_planes(spread, (KH, KW, *dilations), pads, size, 0.0)
+    planes = pad_planes(spread, pads, size)
     return [mode.read(fused_relu(convolve(planes, kernel, bias, out, (1, 1), dilations, node.attrs), node.attrs))]

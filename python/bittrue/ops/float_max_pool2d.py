@@ -18,9 +18,8 @@ def float_max_pool2d(node: Node, inputs: Sequence[Array | None], outputs: Sequen
     top, left = node.attrs.get("pads", [0, 0, 0, 0])[:2]
     out = (outputs[0].shape[2], outputs[0].shape[3])
     size = window_size(out, kernel, strides, dilations)
-    window = (kernel[0], kernel[1], dilations[0], dilations[1])
-    planes = pad_planes(x, window, (top, left), size, 0.0)
-    inside = pad_planes(np.ones(x.shape, np.float32), window, (top, left), size, 0.0)
+    planes = pad_planes(x, (top, left), size)
+    inside = pad_planes(np.ones(x.shape, np.float32), (top, left), size)
     m = np.full(outputs[0].shape, -np.inf, np.float32)
     for ky, kx in np.ndindex(*kernel):
         valid = tap(inside, ky, kx, out, strides, dilations) == 1

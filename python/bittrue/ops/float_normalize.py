@@ -30,8 +30,12 @@ def float_normalize(node: Node, inputs: Sequence[Array | None], outputs: Sequenc
     variance = steps.add(steps.mul(squares, factor), flush_subnormal(epsilon) if mode.flush else epsilon)
     with np.errstate(invalid="ignore"):
         r = steps.div(np.float32(1), np.sqrt(variance))
-    per_channel = (np.tile(v, x.shape[0])[:, None] if instance else v.reshape(1, -1) for v in (scale,))
-    y = steps.mul(steps.mul(centered, r[:, None]), *per_channel)
+
+    def spread(v: Array) -> Array:
+        """A parameter shaped to the rows."""
+        return np.tile(v, x.shape[0])[:, None] if instance else v.reshape(1, -1)
+
+    y = steps.mul(steps.mul(centered, r[:, None]), spread(scale))
     if bias is not None:
-        y = steps.add(y, np.tile(bias, x.shape[0])[:, None] if instance else bias.reshape(1, -1))
+        y = steps.add(y, spread(bias))
     return [mode.read(y.reshape(x.shape))]

@@ -18,9 +18,7 @@ def float_reduce(node: Node, inputs: Sequence[Array | None], outputs: Sequence[T
     axes = sorted(a % x.ndim for a in node.attrs.get("axes", [])) or list(range(x.ndim))
     kept = [a for a in range(x.ndim) if a not in axes]
     rows = x.transpose(*axes, *kept).reshape(-1, *[x.shape[a] for a in kept])
-    y = {"prod": np.ones, "max": lambda *_: rows[0], "min": lambda *_: rows[0]}.get(kind, np.zeros)(
-        rows.shape[1:], np.float32
-    )
+    y = rows[0] if kind in ("max", "min") else np.full(rows.shape[1:], kind == "prod", np.float32)
     for row in rows:
         if kind in ("sum_square", "l2"):
             row = steps.mul(row, row)

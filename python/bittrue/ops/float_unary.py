@@ -19,7 +19,7 @@ F = np.float32
 
 def _each(function: Callable[[float], float]) -> Callable[[Any], Any]:
     """A function of Python floats on every element."""
-    return lambda v: np.frompyfunc(function, 1, 1)(np.asarray(v, np.float64)).astype(np.float64)
+    return np.vectorize(function, otypes=[np.float64])
 
 
 _erf, _erfc = _each(math.erf), _each(math.erfc)

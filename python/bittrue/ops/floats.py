@@ -22,7 +22,7 @@ MODE = ("flush", "format")
 _TINY = 2.0**-126 - 2.0**-151  # below this, a result rounded with an unlimited exponent is subnormal
 
 
-def flush_subnormal(v: FloatArray) -> FloatArray:
+def flush_subnormal(v: Any) -> FloatArray:
     """Subnormals become zero of their sign."""
     v = np.asarray(v, F)
     return np.where(np.abs(v) < F(2.0**-126), np.copysign(F(0), v), v)
@@ -117,6 +117,8 @@ def reciprocal_count(n: Any) -> FloatArray:
 def rsqrt_newton(x: FloatArray, steps: Steps) -> FloatArray:
     bits = np.ascontiguousarray(x, F).view(np.uint32)
     y = (np.uint32(0x5F3759DF) - (bits >> np.uint32(1))).astype(np.uint32).view(F)
+    if steps.flush:
+        y = flush_subnormal(y)
     half = steps.mul(x, F(0.5))
     for _ in range(3):
         y = steps.mul(y, steps.sub(F(1.5), steps.mul(steps.mul(half, y), y)))
@@ -165,14 +167,9 @@ def elu_taylor(x: FloatArray, alpha: np.float32, steps: Steps) -> FloatArray:
     return np.where(x > 0, x, steps.mul(alpha, steps.sub(exp_taylor(x, steps), F(1))))
 
 
-def pad_planes(
-    x: FloatArray, window: tuple[int, int, int, int], pads: tuple[int, int], size: tuple[int, int], fill: float
-) -> FloatArray:
-    """(N,C,H,W) with `fill` around so that windows (KH, KW, dilation_h, dilation_w) never leave it.
-
-    pads: rows above and columns left (negative crops); size: height and width of the result.
-    """
-    result = np.full((*x.shape[:2], *size), fill, F)
+def pad_planes(x: FloatArray, pads: tuple[int, int], size: tuple[int, int]) -> FloatArray:
+    """(N,C,H,W) inside zeros. pads: rows above and columns left (negative crops); size: height, width of the result."""
+    result = np.zeros((*x.shape[:2], *size), F)
     top, left = pads
     y0, x0 = max(top, 0), max(left, 0)
     part = x[:, :, max(-top, 0) :, max(-left, 0) :][:, :, : max(size[0] - y0, 0), : max(size[1] - x0, 0)]

@@ -17,7 +17,11 @@ def pad(node: Node, inputs: Sequence[Array | None], outputs: Sequence[TensorType
     mode = node.attrs.get("mode", "constant")
     if mode == "constant":
         y = np.pad(x, width, constant_values=x.dtype.type(node.attrs.get("value", 0)))
+    elif mode == "edge":
+        y = np.pad(x, width, mode="edge")
+    elif mode == "reflect":
+        y = np.pad(x, width, mode="reflect")
     else:
-        y = np.pad(x, width, mode={"edge": "edge", "reflect": "reflect"}[mode])
+        raise ValueError(f"unknown mode '{mode}'")
     crop = tuple(slice(max(-b, 0), n - max(-e, 0)) for b, e, n in zip(begins, ends, y.shape, strict=True))
     return [y[crop]]

@@ -1,6 +1,6 @@
 """Resize of the last two axes, nearest or linear; coordinates in binary32."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,6 +23,14 @@ def _coordinates(rule: str, n_in: int, n_out: int, scale: np.float32) -> Array:
     return (i.astype(F) + F(0.5)) / scale - F(0.5)
 
 
+_ROUNDINGS: dict[str, Callable[[Array], Array]] = {
+    "round_prefer_floor": lambda v: np.ceil(v - F(0.5)),
+    "round_prefer_ceil": lambda v: np.floor(v + F(0.5)),
+    "floor": lambda v: np.floor(v),
+    "ceil": lambda v: np.ceil(v),
+}
+
+
 @op("Resize", "mode", "coordinate", "nearest", "scales")
 def resize(node: Node, inputs: Sequence[Array | None], outputs: Sequence[TensorType]) -> Sequence[Array]:
     x = np.asarray(inputs[0])
@@ -31,12 +39,7 @@ def resize(node: Node, inputs: Sequence[Array | None], outputs: Sequence[TensorT
     rule = node.attrs.get("coordinate", "half_pixel")
     where = [_coordinates(rule, x.shape[k - 2], out[k], F(scales[k])) for k in range(2)]
     if node.attrs.get("mode", "nearest") == "nearest":
-        rounding = {
-            "round_prefer_floor": lambda v: np.ceil(v - F(0.5)),
-            "round_prefer_ceil": lambda v: np.floor(v + F(0.5)),
-            "floor": np.floor,
-            "ceil": np.ceil,
-        }[node.attrs.get("nearest", "round_prefer_floor")]
+        rounding = _ROUNDINGS[node.attrs.get("nearest", "round_prefer_floor")]
         for axis in (-2, -1):
             index = np.clip(rounding(where[axis]).astype(np.int64), 0, x.shape[axis] - 1)
             x = np.take(x, index, axis)

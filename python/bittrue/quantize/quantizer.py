@@ -1,0 +1,87 @@
+"""Float graph + ranges + target -> quantized graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bittrue.errors import UnsupportedError, UsageError
+from bittrue.graph.ir import Graph, TensorType
+from bittrue.quantize.context import Context, FallbackError, QuantizeOptions
+from bittrue.quantize.floating import lower_float
+from bittrue.quantize.model import QuantizedModel
+from bittrue.quantize.movement import MOVEMENT, resize
+from bittrue.quantize.ranges import Threshold, import_ranges, propagate
+from bittrue.targets.loader import Target, load_target
+
+
+def quantize(
+    graph: Graph,
+    thresholds: Mapping[str, Threshold] | None,
+    target: str | Target,
+    *,
+    precision: str = "int8",
+    options: QuantizeOptions | None = None,
+) -> QuantizedModel:
+    """Lowers every node of a float graph for a target.
+
+    thresholds: rows of a calibration table by tensor name (int8 only). A node that cannot run in integers runs in the
+    target's float rules. Raises UnsupportedError that lists all nodes without any rule, DataError for missing
+    thresholds and for NaN in constants, UsageError for a precision the target does not have.
+    """
+    if isinstance(target, str):
+        target = load_target(target)
+    profile = target.profile
+    options = options or QuantizeOptions()
+    if precision not in profile.precisions:
+        raise UsageError(f"target {profile.name} has no precision '{precision}'; it has {', '.join(profile.precisions)}")
+    integer = precision == "int8"
+    ranges = import_ranges(graph, thresholds or {}) if integer else {}
+    if integer:
+        propagate(graph, ranges, profile.propagation, options.disabled_passes)
+    ctx = Context(graph, target, ranges, options, Graph(graph.name))
+    _inputs(ctx, integer)
+    reasons: dict[str, str] = {}
+    unsupported: list[str] = []
+    for node in graph.nodes:
+        if integer and node.name not in options.float_layers:
+            rules = {**dict.fromkeys(MOVEMENT), "Resize": None, **target.lowering.INT8}
+            if node.op in rules:
+                rule = rules[node.op] or (resize if node.op == "Resize" else MOVEMENT[node.op])
+                ctx.evidence = _evidence(target, node.op, "int8")
+                try:
+                    rule(ctx, node)
+                    continue
+                except FallbackError as e:
+                    reasons[node.name] = str(e)
+        ctx.evidence = _evidence(target, node.op, "float")
+        try:
+            lower_float(ctx, target.lowering.FLOAT, node)
+        except FallbackError as e:
+            unsupported.append(f"{node.name} ({node.op}): {e}")
+    if unsupported:
+        raise UnsupportedError(f"target {profile.name} cannot run {len(unsupported)} node(s): " + "; ".join(unsupported))
+    for tensor in graph.outputs:
+        quantized = options.quant_output and tensor in ctx.quantized
+        ctx.evidence = _evidence(target, "Dequantize", "float")
+        ctx.graph.outputs.append(ctx.quantized[tensor] if quantized else ctx.read_float(tensor))
+    ctx.graph.check()
+    arithmetic = {name: rule.value for name, rule in profile.rules.items()}
+    meta = {"float_layers": {k: v for k, v in reasons.items()}}
+    return QuantizedModel(ctx.graph, profile.name, precision, arithmetic, ctx.tensors, meta)
+
+
+def _inputs(ctx: Context, integer: bool) -> None:
+    for tensor in ctx.source.inputs:
+        ctx.graph.inputs.append(tensor)
+        if integer and ctx.options.quant_input and tensor in ctx.ranges:
+            ctx.graph.types[tensor] = TensorType(ctx.dtype(tensor), ctx.shape(tensor))
+            ctx.quantized[tensor] = tensor
+            ctx.record(tensor, tensor)
+        else:
+            ctx.graph.types[tensor] = ctx.source.types[tensor]
+            ctx.floats[tensor] = tensor
+
+
+def _evidence(target: Target, op: str, precision: str) -> str:
+    support = target.profile.ops.get(op, {}).get(precision)
+    return support.evidence if support else "assumed"
