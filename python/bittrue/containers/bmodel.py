@@ -215,7 +215,7 @@ def _umask() -> int:
 
 def new_model(chip: str, *, version: str = VERSION) -> Table:
     """A `Model` table without nets, with the time of now."""
-    return Table("Model", type=TYPE, version=version, time=time.ctime() + "\n", chip=chip, net=[], device_num=1)
+    return Table("Model", type=TYPE, version=version, time=time.ctime() + "\n", chip=chip, net=[])
 
 
 def check_codes(model: Bmodel) -> list[str]:

@@ -96,7 +96,8 @@ def _parse(text: str) -> tuple[Field, ...]:
         newer, spec = spec.endswith("+"), spec.rstrip("+")
         required, spec = spec.endswith("*"), spec.rstrip("*")
         kind, _, default = spec.partition("=")
-        fields.append(Field(i, name, kind, required, newer, int(default or 0)))
+        number = float(default or 0) if kind == "f32" else int(default or 0)
+        fields.append(Field(i, name, kind, required, newer, number))
     return tuple(fields)
 
 
