@@ -54,9 +54,7 @@ def memory_use(model: Bmodel, *, vendor_numbers: bool = False) -> MemoryUse:
                 single = max(single, context)
             host_runtime = max(host_runtime, 4 * stage.cpu_mem_size)
         multi = own if vendor_numbers else multi + own
-    return MemoryUse(
-        sum(weights.values()), instruct, single + multi + middle, sum(host_weights.values()), host_runtime
-    )
+    return MemoryUse(sum(weights.values()), instruct, single + multi + middle, sum(host_weights.values()), host_runtime)
 
 
 def _tensors(stage: Table) -> Iterable[Table]:

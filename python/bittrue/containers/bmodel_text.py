@@ -29,8 +29,8 @@ def net_dynamic(net: Table) -> bool:
     return bool(net.parameter) and stage_dynamic(net.parameter[0])
 
 
-def info_text(model: Bmodel, *, style: str = LIBSOPHON, vendor_numbers: bool = False, all_stages: bool = True) -> str:
-    """The overview of a model. all_stages: False leaves out the stages after the first of each net.
+def info_text(model: Bmodel, *, style: str = LIBSOPHON, vendor_numbers: bool = False, all_nets: bool = False) -> str:
+    """The overview of a model. all_nets: list the parts of cascade nets like other nets, too.
 
     vendor_numbers: the memory line as the vendor's tool adds it up, and its view of what is dynamic.
     """
@@ -41,8 +41,8 @@ def info_text(model: Bmodel, *, style: str = LIBSOPHON, vendor_numbers: bool = F
     if style == LIBSOPHON:
         lines += _module_lines("cpuop_module", root.cpuop_module, style)
     for i, net in enumerate(model.nets):
-        if net.cascade is None or not net.cascade.main_name:
-            lines += _net_lines(i, net, style, vendor_numbers, all_stages)
+        if all_nets or net.cascade is None or not net.cascade.main_name:
+            lines += _net_lines(i, net, style, vendor_numbers)
     lines += _cascade_lines(model, style)
     use = memory_use(model, vendor_numbers=vendor_numbers)
     weight = "weight" if style == LIBSOPHON else "coeff"
@@ -67,13 +67,13 @@ def _md5(module: Table) -> str:
     return hashlib.md5(module.binary.data or b"", usedforsecurity=False).hexdigest()
 
 
-def _net_lines(index: int, net: Table, style: str, vendor_numbers: bool, all_stages: bool) -> list[str]:
+def _net_lines(index: int, net: Table, style: str, vendor_numbers: bool) -> list[str]:
     stages = net.parameter or []
     dynamic = bool(stages and stages[0].is_dynamic) if vendor_numbers else net_dynamic(net)
     lines = [DOUBLE, f"net {index}: [{net.name}]  {'dynamic' if dynamic else 'static'}"]
     if net.addr_mode:
         lines.append(f"addr mode: {net.addr_mode}")
-    for j, stage in enumerate(stages if all_stages else stages[:1]):
+    for j, stage in enumerate(stages):
         lines.append(SINGLE)
         lines.append(f"stage {j}, core num: {max(stage.core_num, 1)}" if style == LIBSOPHON else f"stage {j}:")
         if len(stage.sub_net or []) > 1:

@@ -147,7 +147,7 @@ class _Reader:
         self.spend(1 + count // 16)
         if start + count >= len(self.data) or self.data[start + count] != 0:
             raise DataError(f"string at {pos} is not terminated")
-        return self.data[start : start + count].decode("utf-8", "surrogateescape")
+        return self.data[start : start + count].decode("utf-8", "backslashreplace")
 
     def struct(self, kind: str, pos: int) -> Any:
         fmt, _, align, _ = STRUCTS[kind]
@@ -238,7 +238,7 @@ class _Writer:
     def store(self, kind: str, value: Any) -> int:
         """Writes a string or table and returns its offset."""
         if kind == "string":
-            return int(self.builder.CreateString(value.encode("utf-8", "surrogateescape")))
+            return int(self.builder.CreateString(value.encode("utf-8")))
         return self.table(value)
 
     def struct(self, kind: str, value: Any) -> int:

@@ -22,8 +22,9 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class StageIo:
-    """Inputs and outputs of one stage; `label` appears in messages."""
+    """Inputs and outputs of one stage; key: (net index, stage index). `label` appears in messages."""
 
+    key: tuple[int, int]
     label: str
     inputs: list[IoTensor]
     outputs: list[IoTensor]
@@ -35,8 +36,8 @@ class StageIo:
 def model_io(model: Bmodel) -> list[StageIo]:
     """The tensors of every stage, net-major. Raises UnsupportedError for unknown data types."""
     return [
-        StageIo(f"net[{net.name}] stage[{j}]", io_tensors(stage.input_tensor), io_tensors(stage.output_tensor))
-        for _, j, net, stage in model.stages()
+        StageIo((i, j), f"net[{net.name}] stage[{j}]", io_tensors(stage.input_tensor), io_tensors(stage.output_tensor))
+        for i, j, net, stage in model.stages()
     ]
 
 
@@ -117,9 +118,7 @@ def refdata_bytes(stages: Sequence[Sequence[IoTensor]], values: Sequence[Arrays]
     return b"".join(parts)
 
 
-def write_refdata(
-    path: str | os.PathLike[str], stages: Sequence[Sequence[IoTensor]], values: Sequence[Arrays]
-) -> None:
+def write_refdata(path: str | os.PathLike[str], stages: Sequence[Sequence[IoTensor]], values: Sequence[Arrays]) -> None:
     """Writes a .dat file under a temporary name and renames it."""
     write_atomic(path, refdata_bytes(stages, values))
 
