@@ -47,11 +47,11 @@ class Bmodel:
 
     @property
     def nets(self) -> list[Table]:
-        return self.root.net  # type: ignore[no-any-return]
+        return self.root.net
 
     @property
     def chip(self) -> str:
-        return self.root.chip  # type: ignore[no-any-return]
+        return self.root.chip
 
     def stages(self) -> Iterator[StageRef]:
         """All stages, net-major."""
@@ -74,7 +74,7 @@ class Bmodel:
         stages = found.parameter or []
         if not 0 <= stage < len(stages):
             raise DataError(f"net '{found.name}' has {len(stages)} stages, there is no stage {stage}")
-        return stages[stage]  # type: ignore[no-any-return]
+        return stages[stage]
 
 
 def is_bmodel(path: str | os.PathLike[str]) -> bool:

@@ -1,0 +1,20 @@
+"""Where the recorded data beside the repository is, if it is there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def _find() -> Path | None:
+    root = Path(__file__).resolve().parents[1]
+    candidates = [root.parent / "shared"]
+    if override := os.environ.get("BITTRUE_SHARED"):
+        candidates.insert(0, Path(override))
+    return next((c for c in candidates if (c / "oracle").is_dir()), None)
+
+
+SHARED: Path | None = _find()
+needs_shared = pytest.mark.skipif(SHARED is None, reason="recorded oracle data (../shared/oracle) is not present")
