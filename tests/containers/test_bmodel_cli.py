@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from models import small_model
+from container_models import small_model
 
 from bittrue.cli.bmodel import bmodel_group
 from bittrue.containers.bmodel import read_bmodel, write_bmodel

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models import small_model
+from container_models import small_model
 
 from bittrue.containers.build import IoTensor
 from bittrue.containers.context_combine import combine_dirs

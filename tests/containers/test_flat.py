@@ -2,7 +2,7 @@
 
 import flatbuffers
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bittrue.containers.bmodel_schema import SCALARS, STRUCTS, TABLES
@@ -44,6 +44,7 @@ def tables(draw: st.DrawFn, kind: str = "Model") -> Table:
     return table
 
 
+@settings(deadline=None)
 @given(tables())
 def test_round_trip(tree: Table) -> None:
     data = write_flat(tree)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+import numpy as np
+
 import bittrue
 from bittrue.containers.bmodel import VERSION, Bmodel, new_model
 from bittrue.containers.bmodel_codes import (
@@ -113,7 +115,7 @@ def build_bmodel(
                     size=io.bytes,
                     shape=[shape],
                     mem_type=mem_type,
-                    scale=float(io.scale),
+                    scale=float(np.float32(io.scale)),  # as stored, so that it compares equal after reading
                     zero_point=int(io.zero_point),
                 )
             )

@@ -160,11 +160,10 @@ def write_context_dir(
         files = {n: {"bytes": (work / n).stat().st_size, "sha256": file_sha256(work / n)} for n in names}
         text = json.dumps({**(manifest or {}), "files": files}, indent=2, sort_keys=True)
         (work / MANIFEST).write_text(text + "\n", "utf-8")
-        stale = [n for n in (LAYERS,) if n not in files]
+        for stale in (MANIFEST, LAYERS):
+            (target / stale).unlink(missing_ok=True)
         for name in (*names, MANIFEST):
             os.replace(work / name, target / name)
-        for name in stale:
-            (target / name).unlink(missing_ok=True)
     except OSError as e:
         raise DataError(f"cannot write context directory {target}: {e.strerror or e}") from e
     finally:
