@@ -1,4 +1,6 @@
-"""Where the shared specifications and reference data lie, if they are there."""
+"""Where the recorded data beside the repository is, if it is there."""
+
+from __future__ import annotations
 
 import os
 from pathlib import Path
@@ -7,10 +9,12 @@ import pytest
 
 
 def _find() -> Path | None:
-    given = os.environ.get("BITTRUE_SHARED")
-    path = Path(given) if given else Path(__file__).resolve().parents[1].parent / "shared"
-    return path if path.is_dir() else None
+    root = Path(__file__).resolve().parents[1]
+    candidates = [root.parent / "shared"]
+    if override := os.environ.get("BITTRUE_SHARED"):
+        candidates.insert(0, Path(override))
+    return next((c for c in candidates if (c / "oracle").is_dir()), None)
 
 
 SHARED: Path | None = _find()
-needs_shared = pytest.mark.skipif(SHARED is None, reason="shared reference data not found (BITTRUE_SHARED)")
+needs_shared = pytest.mark.skipif(SHARED is None, reason="recorded oracle data (../shared/oracle) is not present")
