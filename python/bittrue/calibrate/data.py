@@ -1,0 +1,149 @@
+"""Calibration and audit data: pictures, .npy, .npz, folders of them, list files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from pydantic import BaseModel, ConfigDict
+
+from bittrue.errors import DataError
+from bittrue.graph.ir import Graph, TensorType
+
+Array = np.ndarray[Any, Any]
+PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".ppm"}
+
+
+class Preprocess(BaseModel):
+    """How a picture becomes a tensor: resize by `mode`, channel order, (value - mean) * scale, layout.
+
+    mean and scale have one entry or one per channel, in the channel order given.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    mode: Literal["stretch", "crop", "letterbox"] = "stretch"
+    channels: Literal["RGB", "BGR", "GRAY"] | None = None
+    mean: list[float] = [0.0]
+    scale: list[float] = [1.0]
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    fill: int = 114
+
+
+def picture(path: Path, type_: TensorType, options: Preprocess) -> Array:
+    """One picture as a float32 batch of one. Raises DataError for unreadable files and shapes that are no picture."""
+    if len(type_.shape) != 4:
+        raise DataError(f"{path}: the input has shape {list(type_.shape)}, not that of a picture")
+    channels_first = options.layout == "NCHW"
+    c, h, w = type_.shape[1:] if channels_first else (type_.shape[3], type_.shape[1], type_.shape[2])
+    order = options.channels or ("GRAY" if c == 1 else "RGB")
+    if (order == "GRAY") != (c == 1):
+        raise DataError(f"{path}: channel order {order} for an input of {c} channels")
+    try:
+        image: Image.Image = Image.open(path).convert("L" if order == "GRAY" else "RGB")
+    except (OSError, UnidentifiedImageError) as e:
+        raise DataError(f"{path}: not a readable picture ({e})") from e
+    if options.mode == "stretch":
+        image = image.resize((w, h), Image.Resampling.BILINEAR)
+    else:
+        pick = max if options.mode == "crop" else min
+        factor = pick(w / image.width, h / image.height)
+        size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+        image = image.resize(size, Image.Resampling.BILINEAR)
+        left, top = (w - size[0]) // 2, (h - size[1]) // 2
+        canvas = Image.new(image.mode, (w, h), options.fill if order == "GRAY" else (options.fill,) * 3)
+        canvas.paste(image, (left, top))
+        image = canvas
+    pixels = np.asarray(image, np.float32).reshape(h, w, c)
+    if order == "BGR":
+        pixels = pixels[:, :, ::-1]
+    pixels = (pixels - np.asarray(options.mean, np.float32)) * np.asarray(options.scale, np.float32)
+    if channels_first:
+        pixels = pixels.transpose(2, 0, 1)
+    return np.ascontiguousarray(pixels[None], np.float32)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One batch: tensors by input name, where it came from, and labels of its samples if the data has them."""
+
+    key: str
+    feeds: dict[str, Array]
+    labels: Array | None = None
+
+
+class Records:
+    """Records of a data set, read when they are used."""
+
+    def __init__(self, graph: Graph, path: Path, options: Preprocess, limit: int | None = None) -> None:
+        self.graph, self.options, self.limit = graph, options, limit
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder")
+        self.files = self._files(path)
+        if not self.files:
+            raise DataError(f"{path}: no pictures, .npy or .npz files")
+
+    @staticmethod
+    def _files(path: Path) -> Sequence[Path]:
+        known = {".npy", ".npz", *PICTURES}
+        if path.is_dir():
+            return sorted(p for p in path.rglob("*") if p.suffix.lower() in known)
+        if path.suffix.lower() in known:
+            return [path]
+        try:
+            lines = [line.strip() for line in path.read_text().splitlines()]
+        except UnicodeDecodeError as e:
+            raise DataError(f"{path}: neither a known data file nor a list of files") from e
+        return [path.parent / line for line in lines if line and not line.startswith("#")]
+
+    def __iter__(self) -> Iterator[Record]:
+        count = 0
+        for file in self.files:
+            for record in self._records(file):
+                if self.limit is not None and count >= self.limit:
+                    return
+                count += 1
+                yield record
+
+    def _records(self, file: Path) -> Iterator[Record]:
+        suffix = file.suffix.lower()
+        if suffix in PICTURES:
+            if len(self.graph.inputs) != 1:
+                raise DataError(f"{file}: a picture feeds one input, the network has {len(self.graph.inputs)}")
+            name = self.graph.inputs[0]
+            yield Record(file.name, {name: picture(file, self.graph.types[name], self.options)})
+            return
+        try:
+            loaded = np.load(file)
+            arrays = {"": loaded} if isinstance(loaded, np.ndarray) else {k: loaded[k] for k in loaded.files}
+        except Exception as e:  # numpy, zipfile and zlib raise unrelated types
+            raise DataError(f"{file}: not a readable array file ({e})") from e
+        labels = next((arrays.pop(k) for k in ("label", "labels") if k in arrays), None)
+        inputs = self.graph.inputs
+        if len(arrays) == 1 and len(inputs) == 1:
+            arrays = {inputs[0]: next(iter(arrays.values()))}
+        missing = [n for n in inputs if n not in arrays]
+        if missing:
+            raise DataError(f"{file}: no array '{missing[0]}'; it has {', '.join(arrays)}")
+        yield from self._split(file, {n: arrays[n] for n in inputs}, labels)
+
+    def _split(self, file: Path, arrays: dict[str, Array], labels: Array | None) -> Iterator[Record]:
+        first = self.graph.types[self.graph.inputs[0]].shape
+        batch = first[0] if first else 1
+        total = len(arrays[self.graph.inputs[0]]) if arrays[self.graph.inputs[0]].ndim else 1
+        if not total or total % batch:
+            raise DataError(f"{file}: {total} samples do not fill batches of {batch}")
+        if labels is not None and len(labels) != total:
+            raise DataError(f"{file}: {len(labels)} labels for {total} samples")
+        for start in range(0, total, batch):
+            feeds = {}
+            for name, array in arrays.items():
+                type_ = self.graph.types[name]
+                part = array[start : start + batch] if array.ndim else array
+                if part.shape != type_.shape:
+                    raise DataError(f"{file}: '{name}' has shape {list(part.shape)}, expected {list(type_.shape)}")
+                feeds[name] = np.ascontiguousarray(part, type_.dtype)
+            yield Record(f"{file.name}[{start}]", feeds, None if labels is None else labels[start : start + batch])

@@ -1,0 +1,117 @@
+"""Statistics of activations over a data set, and the histogram of absolute values.
+
+Two passes: the first finds minimum, maximum and sums, the second counts (mode "two-pass"); the histogram "tpumlir"
+reproduces the published Sophgo code in one pass (evidence: source).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bittrue import _core
+from bittrue.errors import DataError
+
+Array = np.ndarray[Any, Any]
+LARGEST_HISTOGRAM = 8_000_000
+
+
+@dataclass
+class TensorStatistics:
+    """What the threshold methods need. hist counts |x| > 0 in bins of `width`; top holds the largest |x|, descending.
+
+    octav: per-record thresholds of the MSE method, which needs raw samples.
+    """
+
+    name: str
+    n: int = 0
+    min: float = float("inf")
+    max: float = float("-inf")
+    records: int = 0
+    hist: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    width: float = 0.0
+    top: Array = field(default_factory=lambda: np.zeros(0, np.float32))
+    octav: list[float] = field(default_factory=list)
+
+    @property
+    def absmax(self) -> float:
+        return max(abs(self.min), abs(self.max))
+
+    @property
+    def constant(self) -> bool:
+        return self.min == self.max
+
+    def look(self, x: Array, key: str) -> None:
+        """First pass over one record. Raises DataError for NaN and infinity, naming tensor, index and record."""
+        if not np.all(np.isfinite(x)):
+            index = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+            what = "NaN" if np.isnan(x[index]) else "infinity"
+            raise DataError(f"tensor {self.name}: {what} at index {index}, record {self.records} (key {key})")
+        self.n += x.size
+        self.records += 1
+        if x.size:
+            self.min = min(self.min, float(x.min()))
+            self.max = max(self.max, float(x.max()))
+
+    def keep_top(self, x: Array, count: int) -> None:
+        """Keeps the `count` largest |x| seen so far."""
+        both = np.concatenate([self.top, np.abs(x, dtype=np.float32).ravel()])
+        if both.size > count:
+            both = np.partition(both, both.size - count)[both.size - count :]
+        self.top = np.sort(both)[::-1]
+
+    def count(self, x: Array, bins: int) -> None:
+        """Second pass: native histogram with width absmax/bins."""
+        if self.absmax == 0:
+            return
+        if not self.hist.size:
+            self.hist = np.zeros(bins, np.int64)
+            self.width = self.absmax / bins
+        self.hist += _core.abs_histogram(np.ascontiguousarray(x, np.float32), self.width, bins)
+
+    def count_growing(self, x: Array, bins: int) -> None:
+        """One record of the published one-pass histogram: new bins of equal width are appended as the range grows."""
+        magnitude = np.abs(x, dtype=np.float32)
+        magnitude = magnitude[magnitude > 0]
+        if not magnitude.size:
+            return
+        largest = float(magnitude.max())
+        if not self.hist.size:
+            self.hist, self.width = np.zeros(bins, np.int64), largest / (bins - 1)
+        else:
+            covered = self.width * (self.hist.size - 1)
+            if largest > covered:
+                step = covered / self.hist.size
+                extra = int((largest - covered) / step) + 1
+                covered += extra * step
+                if self.hist.size + extra > LARGEST_HISTOGRAM:
+                    self.hist, self.width = np.zeros(bins, np.int64), largest / (bins - 1)
+                else:
+                    self.hist = np.concatenate([self.hist, np.zeros(extra, np.int64)])
+                    self.width = covered / (self.hist.size - 1)
+        index = np.floor(magnitude / np.float32(self.width) + np.float32(0.5)).astype(np.int64)
+        self.hist += np.bincount(np.minimum(index, self.hist.size - 1), minlength=self.hist.size)
+
+
+def octav(x: Array, bits: int = 8, published: bool = False) -> float:
+    """Clipping threshold of least mean squared error for one record (OCTAV; spec section 4.5). `published` counts
+    exact zeros as the vendor's code does."""
+    magnitude = np.abs(x.astype(np.float64)).ravel()
+    nonzero = magnitude[magnitude > 0]
+    if not nonzero.size:
+        return 1.0
+    u = 4 if abs(float(x.min())) < 1e-6 else 1
+    zeros = magnitude.size - nonzero.size if published else 0
+    ordered = np.sort(nonzero)
+    tail = np.concatenate([np.cumsum(ordered[::-1])[::-1], [0.0]])
+    s = float(nonzero.sum() / nonzero.size)
+    for _ in range(20):
+        inside = int(np.searchsorted(ordered, s, side="right"))
+        denominator = 4.0**-bits / (3 * u) * (inside + zeros) + (ordered.size - inside)
+        new = float(tail[inside] / denominator)
+        if abs(new - s) < 1e-6:
+            break
+        s = new
+    return s
