@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
+from bittrue import __version__
+from bittrue.audit.audit import AuditResult, run_audit
 from bittrue.calibrate import calibrate as calibrate_graph
-from bittrue.calibrate.data import Preprocess, load_records
+from bittrue.calibrate.data import Preprocess, Record, Records
+from bittrue.calibrate.float_runner import FloatRunner
+from bittrue.calibrate.methods import Parameters
 from bittrue.calibrate.table import CalibrationTable
 from bittrue.compiler import digest, from_sections, to_sections
-from bittrue.containers.bmodel import read_bmodel, write_bmodel
+from bittrue.containers.bmodel import read_bmodel, write_atomic
+from bittrue.containers.build import IoTensor, build_bmodel, read_compiled, stage_kind
+from bittrue.containers.context_dir import file_sha256, save_npz, write_context_dir
+from bittrue.containers.payload import FLAG_DIGESTS, FLAG_FLOAT_LAYERS, pack_payload
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.graph.ir import Graph
-from bittrue.graph.onnx_io import from_onnx
+from bittrue.graph.onnx_io import DOMAIN
 from bittrue.importers import load_float_graph
 from bittrue.ops import evaluate_graph
+from bittrue.quantize.context import QuantizeOptions
 from bittrue.quantize.model import QuantizedModel
+from bittrue.quantize.quantizer import quantize
 from bittrue.runtime.session import RunResult, Session
+from bittrue.targets.loader import load_target
+from bittrue.verify.compare import compare
+from bittrue.verify.verify import verify
+
+__all__ = [
+    "AuditResult", "RunResult", "Session", "audit", "calibrate", "compare", "compile", "load", "load_float", "quantize",
+    "records", "verify", "write_npz",
+]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
+PAGE = 4096
 
 
 def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -33,22 +50,187 @@ def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     for text in texts:
         name, _, dims = text.rpartition("=")
         try:
-            shapes[name] = tuple(int(d) for d in dims.split("x"))
+            shape = tuple(int(d) for d in dims.split("x"))
         except ValueError:
-            shapes[name] = ()
-        if not name or not shapes[name] or min(shapes[name]) < 1:
+            shape = ()
+        if not name or not shape or min(shape) < 1:
             raise UsageError(f"--shape {text}: expected name=1x3x224x224")
+        shapes[name] = shape
     return shapes
+
+
+def load_float(path: Path | str, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
+    """The float graph of a model file. See `bittrue.importers.load_float_graph`."""
+    return load_float_graph(path, input_shapes=shapes)
+
+
+def is_quantized_onnx(path: Path) -> bool:
+    """Whether an .onnx file holds a quantized graph. Raises DataError for files that are no ONNX model."""
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as e:  # protobuf and onnx raise unrelated types
+        raise DataError(f"{path}: not an ONNX model ({type(e).__name__})") from e
+    return any(o.domain == DOMAIN for o in model.opset_import)
+
+
+def load(path: Path | str, *, net: str | None = None, stage: int = 0) -> QuantizedModel:
+    """The quantized model in a .bmodel, a context directory or a quantized .onnx.
+
+    Raises DataError for broken files and unknown nets or stages, UnsupportedError for stages of another kind.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "compilation.bmodel"
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if path.suffix.lower() == ".onnx":
+        if not is_quantized_onnx(path):
+            raise DataError(f"{path}: a float model; compile it first")
+        return QuantizedModel.from_onnx(onnx.load(str(path)))
+    model = read_bmodel(path)
+    names = [str(n.name) for n in model.nets]
+    if net is not None and net not in names:
+        raise UsageError(f"{path}: no network '{net}'; it has {', '.join(names)}")
+    wanted = next((r for r in model.stages() if (net or names[0]) == str(r.net.name) and r.stage_index == stage), None)
+    if wanted is None:
+        raise UsageError(f"{path}: network '{net or names[0]}' has no stage {stage}")
+    kind = stage_kind(wanted.stage)
+    if kind != "bittrue":
+        raise UnsupportedError(f"{path}: network '{wanted.net.name}' stage {stage}: {kind.replace('_', ' ')}")
+    compiled = read_compiled(wanted.stage)
+    return from_sections(compiled.sections, compiled.coefficients)
+
+
+def records(graph: Graph, data: Path, options: Preprocess | None = None, limit: int | None = None) -> Records:
+    """Records of a data set for the inputs of a graph."""
+    return Records(graph, data, options or Preprocess(), limit)
+
+
+def calibrate(
+    graph: Graph,
+    data: Iterable[Record],
+    *,
+    method: str = "kl",
+    parameters: Parameters | None = None,
+    model_path: Path | None = None,
+    progress: bool = False,
+) -> CalibrationTable:
+    """Thresholds of a float graph; see `bittrue.calibrate.calibrate`."""
+    sha = file_sha256(model_path) if model_path else ""
+    return calibrate_graph(graph, data, method=method, parameters=parameters, model_sha256=sha, progress=progress)
+
+
+def reference_feeds(model: QuantizedModel, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """Float samples as the inputs of a quantized model: quantized where the network takes quantized inputs."""
+    result = {}
+    for name in model.graph.inputs:
+        dtype, value = model.graph.types[name].dtype, np.asarray(feeds[name])
+        if dtype in ("int8", "uint8") and value.dtype == np.float32:
+            info, scaled = np.iinfo(dtype), value / np.float32(model.tensors[name].scale)
+            rounded = np.where(scaled >= 0, np.floor(scaled + 0.5), -np.floor(-scaled + 0.5))
+            value = np.clip(rounded, info.min, info.max)
+        result[name] = np.ascontiguousarray(value, dtype)
+    return result
+
+
+def compile(
+    graph: Graph,
+    target: str,
+    outdir: Path,
+    *,
+    precision: str = "int8",
+    table: CalibrationTable | None = None,
+    reference: Mapping[str, Array] | None = None,
+    net_name: str = "net",
+    model_path: Path | None = None,
+    quant_input: bool = False,
+    quant_output: bool = False,
+    float_layers: Iterable[str] = (),
+    seed: int = 0,
+) -> QuantizedModel:
+    """Quantizes a float graph and writes a context directory.
+
+    reference: float inputs of the reference run; random normal values from `seed` without. The reference data comes
+    from the numpy models of the ops. Raises what `quantize` raises, and DataError if the table belongs to another model.
+    """
+    if table and model_path and table.model_sha256 and table.model_sha256 != file_sha256(model_path):
+        raise DataError(f"the calibration table was made for another model than {model_path}")
+    options = QuantizeOptions(quant_input, quant_output, float_layers=frozenset(float_layers))
+    model = quantize(graph, table.tensors if table else None, target, precision=precision, options=options)
+    if reference is None:
+        rng = np.random.default_rng(seed)
+        reference = {n: rng.normal(0, 1, graph.types[n].shape).astype(np.float32) for n in graph.inputs}
+    feeds = reference_feeds(model, reference)
+    session = Session(model.graph)  # refuses what the core cannot run, before anything is written
+    values = evaluate_graph(model.graph, feeds)
+    layers = {n: v for n, v in values.items() if n not in model.graph.inputs}
+    model.meta |= {
+        "model_sha256": file_sha256(model_path) if model_path else "",
+        "method": table.method if table else "",
+        "samples": table.samples if table else 0,
+    }
+    sections, coefficients = to_sections(model, {n: digest(v) for n, v in layers.items()})
+    floats = any(model.graph.types[n].dtype == "float32" for n in layers)
+
+    def io(name: str) -> IoTensor:
+        q, t = model.tensors.get(name), model.graph.types[name]
+        return IoTensor(name, t.dtype, t.shape, q.scale if q else 1.0, q.zero_point if q else 0)
+
+    bmodel = build_bmodel(
+        chip=load_target(model.target).profile.chip,
+        net_name=net_name,
+        inputs=[io(n) for n in model.graph.inputs],
+        outputs=[io(n) for n in model.graph.outputs],
+        coefficients=list(coefficients.items()),
+        payload=pack_payload(sections, FLAG_DIGESTS | (FLAG_FLOAT_LAYERS if floats else 0)),
+        ctx_size=-(-session.arena_bytes // PAGE) * PAGE,
+    )
+    manifest = {
+        "tool": f"bittrue {__version__}",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "target": model.target,
+        "precision": precision,
+        "reference_made_by": "numpy models of the ops",
+        **model.meta,
+    }
+    outputs = {n: values[n] for n in model.graph.outputs}
+    write_context_dir(outdir, bmodel, [feeds], [outputs], layers=layers, manifest=manifest)
+    return model
+
+
+def audit(
+    graph: Graph,
+    model: QuantizedModel,
+    data: Iterable[Record],
+    *,
+    path: str | None = None,
+    threads: int | None = None,
+) -> AuditResult:
+    """Accuracy of a quantized model against its float graph on labelled data, and the layers that lose most."""
+    layers = [n for n in graph.activations() if n in model.graph.types and graph.types[n].dtype == "float32"]
+    runner = FloatRunner(graph, list(dict.fromkeys([*layers, *graph.outputs])))
+    session = Session(model.graph, path=path, threads=threads)
+    traced = [n for n in layers if n not in model.graph.inputs]
+
+    def quantized(feeds: Mapping[str, Array]) -> dict[str, Array]:
+        result = session.run(reference_feeds(model, feeds), trace=traced)
+        values = {}
+        for name, value in (*result.trace.items(), *result.outputs.items()):
+            q = model.tensors.get(name)
+            values[name] = (value.astype(np.float32) - q.zero_point) * np.float32(q.scale) if q else value
+        return values
+
+    ops = {o: n for n in model.graph.nodes for o in n.outputs}
+    facts = {n: (ops[n].op, str(ops[n].attrs.get("evidence", ""))) for n in traced}
+    return run_audit(runner.run, quantized, data, graph.outputs[0], model.graph.outputs[0], facts)
 
 
 def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
     """Writes an archive under a temporary name, then renames it."""
+    save_npz(path, dict(arrays))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file under a temporary name, then renames it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as f:
-        np.savez(f, **arrays)  # type: ignore[arg-type]
-    os.replace(f.name, path)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    write_atomic(path, text.encode())

@@ -92,6 +92,8 @@ class Context:
         if tensor in self.source.constants:
             self.constant(tensor)
             return self.read_constant(tensor)
+        if tensor not in self.floats and tensor not in self.quantized:
+            raise FallbackError(f"its input '{tensor}' is not available")
         if tensor not in self.floats:
             name = self.graph.unique_name(tensor if self.is_float_output(tensor) else f"{tensor}/float")
             attrs = {**self.target.lowering.DEQUANTIZE, "scale": [float(np.float32(self.scale(tensor)))]}

@@ -12,13 +12,20 @@ from bittrue.quantize.context import Context, FallbackError
 COORDINATES = {"half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"}
 
 
+def moves_quantized(ctx: Context, node: Node) -> bool:
+    """Whether the input exists in quantized form and every output shares its scale."""
+    x = node.inputs[0]
+    return x in ctx.quantized and all(
+        o in ctx.ranges and ctx.ranges[o].threshold == ctx.ranges[x].threshold and ctx.signed(o) == ctx.signed(x)
+        for o in node.outputs
+    )
+
+
 def emit_move(ctx: Context, node: Node, op: str, attrs: dict[str, Any], extra: list[str] | None = None) -> None:
     """One node op(x, *extra) in the form x has, for every output of the node (Slice per output for Split)."""
     x = node.inputs[0]
-    as_quantized = x in ctx.quantized and all(o in ctx.ranges for o in node.outputs)
+    as_quantized = moves_quantized(ctx, node)
     source = ctx.read_quantized(x) if as_quantized else ctx.read_float(x)
-    if as_quantized and ctx.ranges[x].threshold != ctx.ranges[node.outputs[0]].threshold:
-        raise FallbackError("input and output scales differ")
     dtype = ctx.graph.types[source].dtype
     names = [ctx.quantized_name(o) if as_quantized else o for o in node.outputs]
     for o, name in zip(node.outputs, names, strict=True):
@@ -91,7 +98,7 @@ def pad(ctx: Context, node: Node) -> None:
         raise FallbackError("pads are not constant, or negative, or of an unknown mode")
     x = node.inputs[0]
     fill: float | int = float(value)
-    if x in ctx.quantized and node.outputs[0] in ctx.ranges:
+    if moves_quantized(ctx, node):
         info = np.iinfo(ctx.dtype(x))
         fill = int(np.clip(np.sign(fill) * np.floor(abs(fill) / ctx.scale(x) + 0.5), info.min, info.max))
     emit_move(ctx, node, "Pad", {"pads": [int(v) for v in pads.ravel()], "mode": mode, "value": fill})
@@ -116,7 +123,7 @@ def space_to_depth(ctx: Context, node: Node) -> None:
 
 def _three_steps(ctx: Context, node: Node, middle: tuple[int, ...], perm: list[int]) -> None:
     x = node.inputs[0]
-    as_quantized = x in ctx.quantized and node.outputs[0] in ctx.ranges
+    as_quantized = moves_quantized(ctx, node)
     source = ctx.read_quantized(x) if as_quantized else ctx.read_float(x)
     dtype = ctx.graph.types[source].dtype
     ctx.evidence = "measured"

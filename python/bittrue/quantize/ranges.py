@@ -167,12 +167,12 @@ def add_backward(graph: Graph, ranges: Ranges) -> None:
                 ranges[i] = replace(ranges[node.outputs[0]], set_by="add_backward")
 
 
-def forward(graph: Graph, ranges: Ranges) -> None:
-    """Ops that only move, select or keep values take the input's range."""
+def forward(graph: Graph, ranges: Ranges, more: Collection[str] = ()) -> None:
+    """Ops that only move, select or keep values, and the ops named in `more`, take the input's range."""
     for node in graph.nodes:
         if not node.inputs or node.inputs[0] not in ranges or node.fused:
             continue
-        moves = node.op in FORWARD or (node.op == "Resize" and node.attrs.get("mode", "nearest") == "nearest")
+        moves = node.op in FORWARD or node.op in more or (node.op == "Resize" and node.attrs.get("mode", "nearest") == "nearest")
         if moves:
             for out in node.outputs:
                 if out in ranges and ranges[node.inputs[0]] != ranges[out]:
@@ -180,11 +180,9 @@ def forward(graph: Graph, ranges: Ranges) -> None:
                     ranges[out] = Range(keep, ranges[node.inputs[0]].max, "forward")
 
 
-def average_pool_forward(graph: Graph, ranges: Ranges) -> None:
-    """AveragePool takes the input's range (BM1684 only)."""
-    for node in graph.nodes:
-        if node.op == "AveragePool" and node.inputs[0] in ranges and not node.fused:
-            ranges[node.outputs[0]] = replace(ranges[node.inputs[0]], set_by="average_pool_forward")
+def forward_with_average_pool(graph: Graph, ranges: Ranges) -> None:
+    """As `forward`; AveragePool too takes the input's range (BM1684 only)."""
+    forward(graph, ranges, ("AveragePool",))
 
 
 PASSES: dict[str, Callable[[Graph, Ranges], None]] = {
@@ -195,7 +193,7 @@ PASSES: dict[str, Callable[[Graph, Ranges], None]] = {
     "relu_backward": relu_backward,
     "add_backward": add_backward,
     "forward": forward,
-    "average_pool_forward": average_pool_forward,
+    "forward_with_average_pool": forward_with_average_pool,
     "signs_again": signs,
 }
 

@@ -65,6 +65,8 @@ def published_divergence(counts: Array, total: np.float32, i: int, levels: int) 
     for v in counts[:i]:
         inside = F(inside + v)
     nonempty = np.maximum((groups > 0).sum(1), 1).astype(F)
+    if inside == 0:  # everything lies beyond the candidate
+        return F(np.inf)
     level = np.repeat(mass / nonempty / inside, i // levels)
     q = np.where(counts[:i] > 0, level, F(0))
     terms = p.astype(np.float64) * (np.log10(p.astype(np.float64) + EPSILON) - np.log10(q.astype(np.float64) + EPSILON))

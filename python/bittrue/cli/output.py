@@ -1,0 +1,34 @@
+"""What every verb that judges does at its end: print, write the files asked for, set the exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bittrue import api
+from bittrue.errors import MismatchError
+from bittrue.report.html import render_html
+from bittrue.report.junit import render_junit
+from bittrue.report.result import Result
+from bittrue.report.text import render_text
+
+
+def write_reports(result: Result, json_file: Path | None, html_file: Path | None, junit_file: Path | None) -> None:
+    """Writes the reports that have a path."""
+    if json_file:
+        result.save(json_file)
+    if html_file:
+        api.write_text(html_file, render_html(result.to_dict()))
+    if junit_file:
+        api.write_text(junit_file, render_junit(result.to_dict()))
+
+
+def finish(
+    result: Result, json_file: Path | None, html_file: Path | None, junit_file: Path | None, *, verbose: bool = False
+) -> None:
+    """Prints and writes; raises MismatchError if the result did not pass."""
+    click.echo(render_text(result, verbose))
+    write_reports(result, json_file, html_file, junit_file)
+    if not result.summary.passed:
+        raise MismatchError(result.summary.sentence or "nothing was compared")
