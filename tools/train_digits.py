@@ -143,9 +143,7 @@ class Network:
                 grad = grad + 1e-4 * self.p[key]
             m1 += 0.1 * (grad - m1)
             m2 += 0.001 * (grad**2 - m2)
-            self.p[key] -= (
-                rate * (m1 / (1 - 0.9**self.steps)) / (np.sqrt(m2 / (1 - 0.999**self.steps)) + 1e-8)
-            )
+            self.p[key] -= rate * (m1 / (1 - 0.9**self.steps)) / (np.sqrt(m2 / (1 - 0.999**self.steps)) + 1e-8)
         return float(loss)
 
     def to_onnx(self) -> onnx.ModelProto:
@@ -187,8 +185,8 @@ class Network:
         x = conv_bn("head_conv", add("Concat", "branches", [a, b], axis=1))
         x = add("Mul", "head_silu", [x, add("Sigmoid", "head_sigmoid", [x])])
         x = add("Flatten", "flatten", [add("GlobalAveragePool", "average", [x])])
-        weights = [constant("classifier.weight", self.p["classifier.w"]), constant("classifier.bias", self.p["classifier.b"])]
-        x = add("Gemm", "classifier", [x, *weights])
+        w = constant("classifier.weight", self.p["classifier.w"])
+        x = add("Gemm", "classifier", [x, w, constant("classifier.bias", self.p["classifier.b"])])
         nodes.append(helper.make_node("Softmax", [x], ["probability"], "softmax", axis=1))
         graph = helper.make_graph(
             nodes,

@@ -15,9 +15,9 @@ enum class Requant : uint8_t {
   none,
   shift,             // R(v, shift)
   multiplier_shift,  // R(v * multiplier, shift), exact product
-  double_round,      // R(sat32(R(sat32(v << left) * multiplier, 31)), right); left/right = negative/positive shift (TFLite)
-  float_scale,       // R(fl32(fl32(v) * scale))
-  divide             // R(v / divisor), the divisor given by the op (average pooling over the valid window)
+  double_round,  // R(sat32(R(sat32(v << left) * multiplier, 31)), right); left/right = negative/positive shift (TFLite)
+  float_scale,   // R(fl32(fl32(v) * scale))
+  divide         // R(v / divisor), the divisor given by the op (average pooling over the valid window)
 };
 
 // Scales an exact integer by a named rule. Parameter vectors hold one entry or one per channel.
@@ -38,15 +38,18 @@ struct Requantizer {
   // before their last shift. It is zero unless the zero point is folded in before rounding.
   int64_t apply(int64_t v, int64_t channel, int64_t divisor = 1, int64_t offset = 0) const {
     switch (kind) {
-      case Requant::none: return v + offset;
-      case Requant::shift: return narrow(shifted(int128(v), shift_of(channel), offset));
+      case Requant::none:
+        return v + offset;
+      case Requant::shift:
+        return narrow(shifted(int128(v), shift_of(channel), offset));
       case Requant::multiplier_shift:
         return narrow(shifted(int128(v) * at(multiplier, channel), shift_of(channel), offset));
       case Requant::double_round: {
         const int n = shift_of(channel);
         const int left = n < 0 ? -n : 0;
         const int right = n > 0 ? n : 0;
-        const int64_t high = clamp(narrow(int128(v) * (int128(1) << left)), INT32_MIN, INT32_MAX) * at(multiplier, channel);
+        const int64_t high =
+            clamp(narrow(int128(v) * (int128(1) << left)), INT32_MIN, INT32_MAX) * at(multiplier, channel);
         const int64_t rounded = clamp(shift_right<int64_t>(high, 31, high_rounding), INT32_MIN, INT32_MAX);
         return narrow(shifted(int128(rounded), right, offset));
       }
@@ -54,7 +57,8 @@ struct Requantizer {
         const float scaled = static_cast<float>(v) * at(scale, channel);
         return round_real(offset == 0 ? scaled : scaled + static_cast<float>(offset), rounding);
       }
-      case Requant::divide: return divide<int64_t>(v + offset * divisor, divisor, rounding);
+      case Requant::divide:
+        return divide<int64_t>(v + offset * divisor, divisor, rounding);
     }
     return v;
   }

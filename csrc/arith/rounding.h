@@ -25,14 +25,21 @@ enum class Rounding : uint8_t {
 // (-1 below, 0 tie, 1 above) and `has_fraction` moves up from its floor.
 constexpr bool rounds_up(bool negative, bool floor_is_odd, int vs_half, bool has_fraction, Rounding mode) {
   switch (mode) {
-    case Rounding::half_up: return vs_half >= 0;
-    case Rounding::half_down: return vs_half > 0;
+    case Rounding::half_up:
+      return vs_half >= 0;
+    case Rounding::half_down:
+      return vs_half > 0;
     case Rounding::half_away:
-    case Rounding::add_half_trunc: return negative ? vs_half > 0 : vs_half >= 0;
-    case Rounding::half_even: return vs_half > 0 || (vs_half == 0 && floor_is_odd);
-    case Rounding::floor: return false;
-    case Rounding::ceil: return has_fraction;
-    case Rounding::toward_zero: return negative && has_fraction;
+    case Rounding::add_half_trunc:
+      return negative ? vs_half > 0 : vs_half >= 0;
+    case Rounding::half_even:
+      return vs_half > 0 || (vs_half == 0 && floor_is_odd);
+    case Rounding::floor:
+      return false;
+    case Rounding::ceil:
+      return has_fraction;
+    case Rounding::toward_zero:
+      return negative && has_fraction;
   }
   return false;
 }
@@ -64,8 +71,8 @@ constexpr T divide(T v, T d, Rounding mode) {
 // Where exact values saturate that leave every output type by far, so that adding a zero point cannot overflow.
 constexpr int64_t far_outside = int64_t(1) << 62;
 
-// round(v) saturated to +-far_outside; NaN gives the lowest value (what a float max(v, lower limit) yields when it picks the
-// limit for NaN).
+// round(v) saturated to +-far_outside; NaN gives the lowest value (what a float max(v, lower limit) yields when it
+// picks the limit for NaN).
 template <class F>
 inline int64_t round_real(F v, Rounding mode) {
   if (mode == Rounding::add_half_trunc) {

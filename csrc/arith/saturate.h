@@ -19,9 +19,12 @@ enum class Accumulator : uint8_t { exact64, wrap32, sat32 };
 
 constexpr int64_t accumulate(int64_t exact_sum, Accumulator rule) {
   switch (rule) {
-    case Accumulator::exact64: return exact_sum;
-    case Accumulator::wrap32: return wrap(exact_sum, 32);
-    case Accumulator::sat32: return clamp(exact_sum, INT32_MIN, INT32_MAX);
+    case Accumulator::exact64:
+      return exact_sum;
+    case Accumulator::wrap32:
+      return wrap(exact_sum, 32);
+    case Accumulator::sat32:
+      return clamp(exact_sum, INT32_MIN, INT32_MAX);
   }
   return exact_sum;
 }

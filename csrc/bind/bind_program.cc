@@ -15,9 +15,7 @@ namespace {
 
 using Bytes = py::array_t<uint8_t, py::array::c_style>;
 
-std::vector<uint8_t> copy_bytes(const Bytes& a) {
-  return std::vector<uint8_t>(a.data(), a.data() + a.size());
-}
+std::vector<uint8_t> copy_bytes(const Bytes& a) { return std::vector<uint8_t>(a.data(), a.data() + a.size()); }
 
 void check_size(const TensorSpec& tensor, py::ssize_t bytes) {
   if (bytes != tensor.type.bytes())
@@ -26,7 +24,8 @@ void check_size(const TensorSpec& tensor, py::ssize_t bytes) {
 }
 
 using PyTensor = std::tuple<std::string, std::string, Shape>;
-using PyNode = std::tuple<std::string, std::string, std::vector<int>, std::vector<int>, std::map<std::string, Attribute>>;
+using PyNode =
+    std::tuple<std::string, std::string, std::vector<int>, std::vector<int>, std::map<std::string, Attribute>>;
 
 std::unique_ptr<Program> make_program(const std::vector<PyTensor>& tensors, const std::map<int, Bytes>& constants,
                                       const std::vector<PyNode>& nodes, std::vector<int> inputs,

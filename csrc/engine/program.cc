@@ -125,8 +125,7 @@ RunResult Program::run(const std::vector<const uint8_t*>& inputs, const std::vec
     out.clear();
     for (int i : step.definition.inputs)
       in.push_back(i < 0 ? ConstTensor{} : ConstTensor{&tensors_[static_cast<size_t>(i)].type, data_of(i)});
-    for (int i : step.definition.outputs)
-      out.push_back({&tensors_[static_cast<size_t>(i)].type, data_of(i)});
+    for (int i : step.definition.outputs) out.push_back({&tensors_[static_cast<size_t>(i)].type, data_of(i)});
     const Op* op = step.implementation.op.get();
     if (counting) {
       result.tallies.emplace_back();

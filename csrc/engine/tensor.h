@@ -86,15 +86,23 @@ inline int64_t load_int(const ConstTensor& t, int64_t i) {
       const int nibble = t.data[i / 2] >> (4 * (i & 1)) & 15;
       return nibble < 8 ? nibble : nibble - 16;
     }
-    case DType::uint4: return t.data[i / 2] >> (4 * (i & 1)) & 15;
-    case DType::int8: return t.as<int8_t>()[i];
+    case DType::uint4:
+      return t.data[i / 2] >> (4 * (i & 1)) & 15;
+    case DType::int8:
+      return t.as<int8_t>()[i];
     case DType::uint8:
-    case DType::boolean: return t.data[i];
-    case DType::int16: return t.as<int16_t>()[i];
-    case DType::uint16: return t.as<uint16_t>()[i];
-    case DType::int32: return t.as<int32_t>()[i];
-    case DType::int64: return t.as<int64_t>()[i];
-    case DType::float32: break;
+    case DType::boolean:
+      return t.data[i];
+    case DType::int16:
+      return t.as<int16_t>()[i];
+    case DType::uint16:
+      return t.as<uint16_t>()[i];
+    case DType::int32:
+      return t.as<int32_t>()[i];
+    case DType::int64:
+      return t.as<int64_t>()[i];
+    case DType::float32:
+      break;
   }
   throw DataError("an integer tensor is needed, not float32");
 }
@@ -102,14 +110,27 @@ inline int64_t load_int(const ConstTensor& t, int64_t i) {
 // Stores a value that is already inside the range of the type.
 inline void store_int(const Tensor& t, int64_t i, int64_t v) {
   switch (t.dtype()) {
-    case DType::int8: t.as<int8_t>()[i] = static_cast<int8_t>(v); return;
+    case DType::int8:
+      t.as<int8_t>()[i] = static_cast<int8_t>(v);
+      return;
     case DType::uint8:
-    case DType::boolean: t.data[i] = static_cast<uint8_t>(v); return;
-    case DType::int16: t.as<int16_t>()[i] = static_cast<int16_t>(v); return;
-    case DType::uint16: t.as<uint16_t>()[i] = static_cast<uint16_t>(v); return;
-    case DType::int32: t.as<int32_t>()[i] = static_cast<int32_t>(v); return;
-    case DType::int64: t.as<int64_t>()[i] = v; return;
-    default: throw DataError(std::string("cannot store into a tensor of ") + info(t.dtype()).name);
+    case DType::boolean:
+      t.data[i] = static_cast<uint8_t>(v);
+      return;
+    case DType::int16:
+      t.as<int16_t>()[i] = static_cast<int16_t>(v);
+      return;
+    case DType::uint16:
+      t.as<uint16_t>()[i] = static_cast<uint16_t>(v);
+      return;
+    case DType::int32:
+      t.as<int32_t>()[i] = static_cast<int32_t>(v);
+      return;
+    case DType::int64:
+      t.as<int64_t>()[i] = v;
+      return;
+    default:
+      throw DataError(std::string("cannot store into a tensor of ") + info(t.dtype()).name);
   }
 }
 

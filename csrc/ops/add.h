@@ -25,8 +25,8 @@ class Add final : public Op {
       for (int64_t i = begin; i < end; ++i) {
         int64_t sum = 0;
         for (size_t k = 0; k < in.size(); ++k) {
-          sum += Requantizer::at(signs_, static_cast<int64_t>(k)) *
-                 inputs_.apply(load_int(in[k], operands_[k].at(i)), k);
+          sum +=
+              Requantizer::at(signs_, static_cast<int64_t>(k)) * inputs_.apply(load_int(in[k], operands_[k].at(i)), k);
           if (saturate_each_ && k > 0 && k + 1 < in.size()) sum = clamp(sum, intermediate_min_, intermediate_max_);
         }
         store_int(out[0], i, stage_.apply(sum, 0, tally));

@@ -1,5 +1,6 @@
 // ChannelScale: t = clamp(x * scale[c] + bias[c], intermediate range); shift > 0: R(t, shift, rounding);
-// shift < 0: t << -shift wrapped to wrap_bits (signed, or unsigned with wrap_unsigned); then clamp. x (N,C,..), scale and bias (C).
+// shift < 0: t << -shift wrapped to wrap_bits (signed, or unsigned with wrap_unsigned); then clamp. x (N,C,..), scale
+// and bias (C).
 #pragma once
 
 #include "engine/stage_attributes.h"
@@ -34,8 +35,7 @@ class ChannelScale final : public Op {
         tally.sum(exact);
         const int64_t t = clamp(exact, intermediate_min_, intermediate_max_);
         const int64_t s = Requantizer::at(shift_, c);
-        const int64_t v = s >= 0 ? shift_right(t, static_cast<int>(s), rounding_)
-                                 : wrapped(t * (int64_t(1) << -s));
+        const int64_t v = s >= 0 ? shift_right(t, static_cast<int>(s), rounding_) : wrapped(t * (int64_t(1) << -s));
         tally.value(v, clamp_min_, clamp_max_);
         store_int(out[0], i, clamp(v, clamp_min_, clamp_max_));
       }

@@ -26,8 +26,8 @@ class Prelu final : public Op {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t c = i / inner % channels;
         const int64_t v = load_int(in[0], i) - x_zero_point_;
-        const int64_t y = v > 0 ? positive_.apply(v, 0, tally)
-                                : negative_.apply(v * load_int(in[1], shared_ ? 0 : c), c, tally);
+        const int64_t y =
+            v > 0 ? positive_.apply(v, 0, tally) : negative_.apply(v * load_int(in[1], shared_ ? 0 : c), c, tally);
         store_int(out[0], i, y);
       }
     });

@@ -151,7 +151,7 @@ def compile(
     """Quantizes a float graph and writes a context directory.
 
     reference: float inputs of the reference run; random normal values from `seed` without. The reference data comes
-    from the numpy models of the ops. Raises what `quantize` raises, and DataError if the table belongs to another model.
+    from the numpy models of the ops. Raises what `quantize` raises, and DataError if the table is of another model.
     """
     if table and model_path and table.model_sha256 and table.model_sha256 != file_sha256(model_path):
         raise DataError(f"the calibration table was made for another model than {model_path}")

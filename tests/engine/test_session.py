@@ -66,7 +66,7 @@ def test_bad_feeds(feeds: dict[str, np.ndarray], message: str) -> None:
 def test_unknown_ops_attributes_rules_and_paths_are_named() -> None:
     graph = chain(1)
     graph.nodes[0].op = "Frobnicate"
-    with pytest.raises(UnsupportedError, match="clip0.*unknown op 'Frobnicate'"):
+    with pytest.raises(UnsupportedError, match=r"clip0.*unknown op 'Frobnicate'"):
         Session(graph)
     graph = chain(1)
     graph.nodes[0].attrs["zeropoint"] = 1

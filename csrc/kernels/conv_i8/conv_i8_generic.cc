@@ -35,9 +35,12 @@ class ConvI8 final : public Op {
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
     switch (in[0].dtype()) {
-      case DType::int8: return run_typed<int8_t>(in, out, context);
-      case DType::uint8: return run_typed<uint8_t>(in, out, context);
-      default: throw DataError("conv_i8 needs 8-bit input");
+      case DType::int8:
+        return run_typed<int8_t>(in, out, context);
+      case DType::uint8:
+        return run_typed<uint8_t>(in, out, context);
+      default:
+        throw DataError("conv_i8 needs 8-bit input");
     }
   }
 
@@ -78,8 +81,8 @@ class ConvI8 final : public Op {
   }
 
   template <class Counting>
-  void multiply(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, int64_t n, int64_t g,
-                int64_t first, int64_t size, const int16_t* patches, Counting& tally) const {
+  void multiply(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, int64_t n, int64_t g, int64_t first,
+                int64_t size, const int16_t* patches, Counting& tally) const {
     const PackedRows& w = weights_[static_cast<size_t>(g)];
     const bool has_bias = in.size() > 2 && in[2].present();
     const int64_t pixels = out[0].dim(2) * out[0].dim(3), OC = out[0].dim(1);

@@ -24,9 +24,12 @@ class DepthwiseI8 final : public Op {
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
     switch (in[0].dtype()) {
-      case DType::int8: return run_typed<int8_t>(in, out, context);
-      case DType::uint8: return run_typed<uint8_t>(in, out, context);
-      default: throw DataError("depthwise_i8 needs 8-bit input");
+      case DType::int8:
+        return run_typed<int8_t>(in, out, context);
+      case DType::uint8:
+        return run_typed<uint8_t>(in, out, context);
+      default:
+        throw DataError("depthwise_i8 needs 8-bit input");
     }
   }
 
@@ -48,8 +51,8 @@ class DepthwiseI8 final : public Op {
             const int64_t iy = oy * window_.stride_h - window_.pad_top + ky * window_.dilation_h;
             if (iy < 0 || iy >= H) continue;
             for (int64_t kx = 0; kx < window_.kw; ++kx)
-              add_tap(x + iy * W, W, kx, weights_[static_cast<size_t>(oc * window_.taps() + ky * window_.kw + kx)],
-                      OW, sums.data());
+              add_tap(x + iy * W, W, kx, weights_[static_cast<size_t>(oc * window_.taps() + ky * window_.kw + kx)], OW,
+                      sums.data());
           }
           for (int64_t ox = 0; ox < OW; ++ox)
             store_int(out[0], (plane * OH + oy) * OW + ox,

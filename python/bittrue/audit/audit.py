@@ -34,17 +34,18 @@ class AuditResult:
 
     samples: int
     labelled: int
-    float: dict[str, Any]
-    quantized: dict[str, Any]
     agreement: float
     lost: int
     gained: int
     mcnemar_p: float | None
+    float_rates: dict[str, Any]
+    quantized_rates: dict[str, Any]
     flipped: list[dict[str, Any]] = field(default_factory=list)
     layers: list[LayerError] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        content = asdict(self)
+        return {"float": content.pop("float_rates"), "quantized": content.pop("quantized_rates"), **content}
 
 
 class _Sums:
@@ -138,12 +139,12 @@ def run_audit(
     return AuditResult(
         samples,
         labelled,
-        rates("float"),
-        rates("quantized"),
         agree / samples,
         lost,
         gained,
         mcnemar(lost, gained) if labelled else None,
+        rates("float"),
+        rates("quantized"),
         flipped,
         errors,
     )

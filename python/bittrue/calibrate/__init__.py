@@ -28,8 +28,8 @@ def calibrate(
 ) -> CalibrationTable:
     """Thresholds of all float32 activations of a float graph.
 
-    records may be iterated twice. Raises DataError for no samples and for NaN or infinite activations, UsageError for an
-    unknown method.
+    records may be iterated twice. Raises DataError for no samples and for NaN or infinite activations, UsageError for
+    an unknown method.
     """
     chosen = find_method(method)
     parameters = parameters or Parameters()

@@ -88,7 +88,8 @@ class CalibrationTable:
             "# op_name    threshold    min    max",
         ]
         lines += [
-            f"{quote(n, safe='/:;,.+-_()[]<>=@#$&!*')} {t.threshold:.7f} {t.min:.7f} {t.max:.7f}" for n, t in self.tensors.items()
+            f"{quote(n, safe='/:;,.+-_()[]<>=@#$&!*')} {t.threshold:.7f} {t.min:.7f} {t.max:.7f}"
+            for n, t in self.tensors.items()
         ]
         return "\n".join(lines) + "\n"
 
@@ -147,7 +148,7 @@ def _read_text(path: Path, text: str) -> CalibrationTable:
             values = [float(v) for v in fields[1:]]
         except ValueError as e:
             raise DataError(f"{where}: {e}") from e
-        table.tensors[name] = _check(where, name, Threshold(*values, source="file"))
+        table.tensors[name] = _check(where, name, Threshold(values[0], values[1], values[2], source="file"))
     if not table.tensors:
         raise DataError(f"{path}: no thresholds")
     return table

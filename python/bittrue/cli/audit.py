@@ -21,7 +21,7 @@ def print_audit(target: str, result: AuditResult, worst: int = 5) -> None:
     """The audit as text."""
     click.echo(f"{target}: {result.samples} samples, {result.labelled} labelled")
     if result.labelled:
-        for name, rates in (("float", result.float), ("quantized", result.quantized)):
+        for name, rates in (("float", result.float_rates), ("quantized", result.quantized_rates)):
             low, high = rates["top1_interval"]
             click.echo(f"  {name:<9} top-1 {rates['top1']:.4f} [{low:.4f}, {high:.4f}], top-5 {rates['top5']:.4f}")
         click.echo(f"  lost {result.lost}, gained {result.gained}, McNemar p = {result.mcnemar_p:.3g}")

@@ -59,7 +59,9 @@ def compile_command(
     records = api.records(graph, data, preprocess_from(preprocess), iterations) if data else None
     if precision == "int8":
         thresholds = (
-            CalibrationTable.read(table) if table else api.calibrate(graph, records or [], method=method, model_path=model)
+            CalibrationTable.read(table)
+            if table
+            else api.calibrate(graph, records or [], method=method, model_path=model)
         )
     else:
         thresholds = None
@@ -69,7 +71,7 @@ def compile_command(
         outdir,
         precision=precision,
         table=thresholds,
-        reference=next(iter(records)) if records else None,
+        reference=next(iter(records)).feeds if records else None,
         net_name=net_name or model.stem,
         model_path=model,
         quant_input=quant_input,

@@ -16,7 +16,9 @@ def preprocess_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--layout", type=click.Choice(["NCHW", "NHWC"]), default="NCHW", show_default=True),
         click.option("--channels", type=click.Choice(["RGB", "BGR", "GRAY"]), help="Default: by the model's input."),
-        click.option("--scale", "pixel_scale", default="1", show_default=True, help="Factor(s) after the mean: 0.017 or a,b,c."),
+        click.option(
+            "--scale", "pixel_scale", default="1", show_default=True, help="Factor(s) after the mean: 0.017 or a,b,c."
+        ),
         click.option("--mean", default="0", show_default=True, help="Subtracted from pixels 0..255: 127.5 or a,b,c."),
         click.option(
             "--resize",

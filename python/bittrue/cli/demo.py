@@ -42,10 +42,10 @@ def demo_command(outdir: Path, target: str) -> None:
     click.echo(f"2. calibrate {len(table.tensors)} tensors on {table.samples} images, method {table.method}")
     first = next(iter(calibration)).feeds
     context = outdir / target
-    compiled = api.compile(
-        graph, target, context, table=table, reference=first, net_name="digits", model_path=model
+    compiled = api.compile(graph, target, context, table=table, reference=first, net_name="digits", model_path=model)
+    click.echo(
+        f"3. compile   {len(compiled.graph.nodes)} layers for {compiled.target} {compiled.precision} -> {context}"
     )
-    click.echo(f"3. compile   {len(compiled.graph.nodes)} layers for {compiled.target} {compiled.precision} -> {context}")
     click.echo("4. verify")
     result = api.verify(context)
     click.echo("5. audit")

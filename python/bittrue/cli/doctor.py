@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from bittrue import __version__, _core
+import bittrue._core as _core
+from bittrue import __version__
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "flatbuffers", "pydantic", "click", "Pillow")
 

@@ -27,4 +27,6 @@ def import_command(model: Path, output: Path, shapes: tuple[str, ...], disabled:
     graph = load_float_graph(model, input_shapes=api.parse_shapes(shapes), disabled_passes=disabled)
     output.parent.mkdir(parents=True, exist_ok=True)
     api.write_atomic(output, to_onnx(graph).SerializeToString())
-    click.echo(f"{output}: {len(graph.nodes)} nodes, inputs {', '.join(graph.inputs)}, outputs {', '.join(graph.outputs)}")
+    click.echo(
+        f"{output}: {len(graph.nodes)} nodes, inputs {', '.join(graph.inputs)}, outputs {', '.join(graph.outputs)}"
+    )

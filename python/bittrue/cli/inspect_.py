@@ -53,9 +53,13 @@ def facts_of(path: Path) -> dict[str, Any]:
                 entry: dict[str, Any] = {"net": net.name, "stage": index, "kind": kind}
                 if kind == "bittrue":
                     compiled = api.load(path, net=net.name, stage=index)
-                    entry |= {"target": compiled.target, "precision": compiled.precision, **_graph_facts(compiled.graph)}
+                    entry |= {
+                        "target": compiled.target,
+                        "precision": compiled.precision,
+                        **_graph_facts(compiled.graph),
+                    }
                 stages.append(entry)
-        return {"kind": "bmodel", "chip": model.chip, "version": model.version, "stages": stages}
+        return {"kind": "bmodel", "chip": model.chip, "version": str(model.root.version), "stages": stages}
     if suffix == ".onnx":
         if api.is_quantized_onnx(path):
             model_q = api.load(path)

@@ -17,7 +17,7 @@ from bittrue.graph.ir import Graph, Node, TensorType
 OPSET = 17
 DOMAIN = "bittrue"
 
-_NAMES = {
+_NAMES: dict[int, str] = {
     TensorProto.FLOAT: "float32",
     TensorProto.DOUBLE: "float64",
     TensorProto.FLOAT16: "float16",
@@ -136,8 +136,6 @@ def to_onnx(graph: Graph, extra_outputs: Sequence[str] = ()) -> onnx.ModelProto:
     opsets = [helper.make_opsetid("", OPSET)]
     if any(n.domain == DOMAIN for n in nodes):
         opsets.append(helper.make_opsetid(DOMAIN, 1))
-    model = helper.make_model(
-        proto_graph, opset_imports=opsets, producer_name="bittrue", producer_version=__version__
-    )
+    model = helper.make_model(proto_graph, opset_imports=opsets, producer_name="bittrue", producer_version=__version__)
     model.ir_version = 8 if not {t.dtype for t in graph.types.values()} & {"int4", "uint4"} else 10
     return model

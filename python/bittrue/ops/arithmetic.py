@@ -167,7 +167,9 @@ def _shift_with_offset(v: IntArray, shift: IntArray, rounding: str, offset: int)
     return np.where(shift > 0, shift_right(moved, shift, rounding), shift_right(v, shift, rounding) + offset)
 
 
-def output_stage(exact_sum: IntArray, attrs: Mapping[str, Any], dtype: str, axis: int = 1, divisor: Any = 1) -> IntArray:
+def output_stage(
+    exact_sum: IntArray, attrs: Mapping[str, Any], dtype: str, axis: int = 1, divisor: Any = 1
+) -> IntArray:
     """Accumulator rule, requantization, zero point and clamp of docs/quantized-graph.md; returns values of `dtype`."""
     v = accumulate(np.asarray(exact_sum), attrs.get("acc", "exact64"))
     zero_point = int(attrs.get("zero_point", 0))

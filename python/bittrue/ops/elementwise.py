@@ -10,9 +10,7 @@ from bittrue.graph.ir import Node, TensorType
 from bittrue.ops.arithmetic import INT_RANGES, input_stage, output_stage, requantize, shift_right, wrap
 from bittrue.ops.registry import INPUT_STAGE, STAGE, Array, op
 
-NEGATIVE = tuple(
-    f"negative_{key}" for key in ("requant", "multiplier", "shift", "scale", "rounding", "high_rounding")
-)
+NEGATIVE = tuple(f"negative_{key}" for key in ("requant", "multiplier", "shift", "scale", "rounding", "high_rounding"))
 
 
 def _staged(node: Node, inputs: Sequence[Array | None]) -> list[Array]:

@@ -82,7 +82,15 @@ class Context:
             name = self.graph.unique_name(f"{tensor}/int8")
             inverse = float(np.float32(1.0 / self.scale(tensor)))
             attrs = {**self.target.lowering.QUANTIZE, "scale": [inverse], "scale_op": "multiply"}
-            self.emit("Quantize", f"{tensor}/quantize", [self.floats[tensor]], name, self.dtype(tensor), attrs=attrs, like=tensor)
+            self.emit(
+                "Quantize",
+                f"{tensor}/quantize",
+                [self.floats[tensor]],
+                name,
+                self.dtype(tensor),
+                attrs=attrs,
+                like=tensor,
+            )
             self.quantized[tensor] = name
             self.record(tensor, name)
         return self.quantized[tensor]
@@ -97,7 +105,15 @@ class Context:
         if tensor not in self.floats:
             name = self.graph.unique_name(tensor if self.is_float_output(tensor) else f"{tensor}/float")
             attrs = {**self.target.lowering.DEQUANTIZE, "scale": [float(np.float32(self.scale(tensor)))]}
-            self.emit("Dequantize", f"{tensor}/dequantize", [self.quantized[tensor]], name, "float32", attrs=attrs, like=tensor)
+            self.emit(
+                "Dequantize",
+                f"{tensor}/dequantize",
+                [self.quantized[tensor]],
+                name,
+                "float32",
+                attrs=attrs,
+                like=tensor,
+            )
             self.floats[tensor] = name
         return self.floats[tensor]
 
@@ -150,6 +166,4 @@ class Context:
 
     def record(self, tensor: str, name: str) -> None:
         r = self.ranges[tensor]
-        self.tensors[name] = TensorQuant(
-            self.dtype(tensor), self.scale(tensor), 0, r.threshold, r.min, r.max, r.set_by
-        )
+        self.tensors[name] = TensorQuant(self.dtype(tensor), self.scale(tensor), 0, r.threshold, r.min, r.max, r.set_by)

@@ -21,7 +21,16 @@ UNARY = {
     "Round": "round", "Sin": "sin", "Cos": "cos", "Reciprocal": "reciprocal", "Sign": "sign", "Softsign": "softsign",
 }  # fmt: skip
 PATTERNS = {"Silu": "silu", "Mish": "mish", "HardSwish": "hard_swish"}
-BINARY = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Min": "min", "Max": "max", "Pow": "pow", "Sum": "add"}
+BINARY = {
+    "Add": "add",
+    "Sub": "sub",
+    "Mul": "mul",
+    "Div": "div",
+    "Min": "min",
+    "Max": "max",
+    "Pow": "pow",
+    "Sum": "add",
+}
 REDUCE = {
     "ReduceSum": "sum", "ReduceMean": "mean", "ReduceMax": "max", "ReduceMin": "min", "ReduceProd": "prod",
     "ReduceL1": "l1", "ReduceL2": "l2", "ReduceSumSquare": "sum_square",
@@ -60,7 +69,9 @@ def _only_relu(ctx: Context, rules: FloatRules, node: Node, op: str, inputs: lis
         ctx.write_float(op, node, inputs, {**attrs, **rules.mode, **relu})
         return
     before = ctx.graph.unique_name(f"{node.outputs[0]}/unclipped")
-    ctx.emit(op, f"{node.name}/unclipped", inputs, before, "float32", attrs={**attrs, **rules.mode}, like=node.outputs[0])
+    ctx.emit(
+        op, f"{node.name}/unclipped", inputs, before, "float32", attrs={**attrs, **rules.mode}, like=node.outputs[0]
+    )
     ctx.write_float("FloatUnary", node, [before], {"kind": "clip", "alpha": 0.0, "beta": 6.0, **rules.mode})
 
 
@@ -153,7 +164,11 @@ def binary(ctx: Context, rules: FloatRules, node: Node) -> None:
 
 def softmax(ctx: Context, rules: FloatRules, node: Node) -> None:
     rank = len(ctx.shape(node.inputs[0]))
-    attrs = {"axis": node.attrs.get("axis", -1) % rank, "log": int(node.op == "LogSoftmax"), "functions": rules.functions}
+    attrs = {
+        "axis": node.attrs.get("axis", -1) % rank,
+        "log": int(node.op == "LogSoftmax"),
+        "functions": rules.functions,
+    }
     ctx.write_float("FloatSoftmax", node, [ctx.read_float(node.inputs[0])], {**attrs, **rules.mode})
 
 
@@ -168,7 +183,10 @@ def reduce(ctx: Context, rules: FloatRules, node: Node) -> None:
 def normalize(ctx: Context, rules: FloatRules, node: Node) -> None:
     rank = len(ctx.shape(node.inputs[0]))
     layer = node.op == "LayerNormalization"
-    attrs: dict[str, Any] = {"kind": "layer" if layer else "instance", "epsilon": float(node.attrs.get("epsilon", 1e-5))}
+    attrs: dict[str, Any] = {
+        "kind": "layer" if layer else "instance",
+        "epsilon": float(node.attrs.get("epsilon", 1e-5)),
+    }
     if layer:
         attrs["axis"] = node.attrs.get("axis", -1) % rank
     ctx.write_float("FloatNormalize", node, [ctx.read_float(i) for i in node.inputs if i], {**attrs, **rules.mode})
@@ -192,7 +210,12 @@ def argmax(ctx: Context, rules: FloatRules, node: Node) -> None:
 
 def topk(ctx: Context, rules: FloatRules, node: Node) -> None:
     rank = len(ctx.shape(node.inputs[0]))
-    attrs = {"axis": node.attrs.get("axis", -1) % rank, "largest": node.attrs.get("largest", 1), "sorted": 1, **rules.mode}
+    attrs = {
+        "axis": node.attrs.get("axis", -1) % rank,
+        "largest": node.attrs.get("largest", 1),
+        "sorted": 1,
+        **rules.mode,
+    }
     source = ctx.read_float(node.inputs[0])
     for o in node.outputs:
         ctx.graph.types[o] = ctx.source.types[o]

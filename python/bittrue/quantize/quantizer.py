@@ -33,7 +33,9 @@ def quantize(
     profile = target.profile
     options = options or QuantizeOptions()
     if precision not in profile.precisions:
-        raise UsageError(f"target {profile.name} has no precision '{precision}'; it has {', '.join(profile.precisions)}")
+        raise UsageError(
+            f"target {profile.name} has no precision '{precision}'; it has {', '.join(profile.precisions)}"
+        )
     integer = precision == "int8"
     ranges = import_ranges(graph, thresholds or {}) if integer else {}
     if integer:
@@ -59,7 +61,9 @@ def quantize(
         except FallbackError as e:
             unsupported.append(f"{node.name} ({node.op}): {e}")
     if unsupported:
-        raise UnsupportedError(f"target {profile.name} cannot run {len(unsupported)} node(s): " + "; ".join(unsupported))
+        raise UnsupportedError(
+            f"target {profile.name} cannot run {len(unsupported)} node(s): " + "; ".join(unsupported)
+        )
     for tensor in graph.outputs:
         quantized = options.quant_output and tensor in ctx.quantized
         ctx.evidence = _evidence(target, "Dequantize", "float")

@@ -31,7 +31,7 @@ class Threshold(Protocol):
 
 @dataclass(frozen=True)
 class Range:
-    """min and max after the import rules: max = threshold; min = -threshold, or 0 for tensors that are never negative."""
+    """min and max after the import rules: max = threshold; min = -threshold, or 0 if never negative."""
 
     min: float
     max: float
@@ -162,7 +162,9 @@ def add_backward(graph: Graph, ranges: Ranges) -> None:
         if node.op != "Add" or len(inputs) != 2 or node.fused:
             continue
         sources = [producer.get(i) for i in inputs]
-        if all(s is not None and s.op == "Mul" and not s.fused for s in sources) and all(len(readers[i]) == 1 for i in inputs):
+        if all(s is not None and s.op == "Mul" and not s.fused for s in sources) and all(
+            len(readers[i]) == 1 for i in inputs
+        ):
             for i in inputs:
                 ranges[i] = replace(ranges[node.outputs[0]], set_by="add_backward")
 
@@ -172,7 +174,11 @@ def forward(graph: Graph, ranges: Ranges, more: Collection[str] = ()) -> None:
     for node in graph.nodes:
         if not node.inputs or node.inputs[0] not in ranges or node.fused:
             continue
-        moves = node.op in FORWARD or node.op in more or (node.op == "Resize" and node.attrs.get("mode", "nearest") == "nearest")
+        moves = (
+            node.op in FORWARD
+            or node.op in more
+            or (node.op == "Resize" and node.attrs.get("mode", "nearest") == "nearest")
+        )
         if moves:
             for out in node.outputs:
                 if out in ranges and ranges[node.inputs[0]] != ranges[out]:

@@ -124,8 +124,8 @@ class Result(BaseModel):
         if first:
             s.first_divergent = f"layer {first.index} {first.layer or first.name}"
             s.sentence = (
-                f"{s.first_divergent} ({first.op or first.dtype}): {first.verdict}, {first.n_bad} of {first.n} elements "
-                f"differ, largest difference {first.lsb_max}"
+                f"{s.first_divergent} ({first.op or first.dtype}): {first.verdict}, {first.n_bad} of {first.n} "
+                f"elements differ, largest difference {first.lsb_max}"
             )
         elif s.passed:
             s.sentence = f"all {s.compared} tensors equal: 0 of {s.elements} elements differ"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bittrue.report.result import Result, TensorResult
 
-HEADER = f"{'#':>4} {'layer':<34} {'op':<16} {'verdict':<10} {'bad':>8} {'max':>8} {'cosine':>9} {'SQNR dB':>8} evidence"
+HEADER = (
+    f"{'#':>4} {'layer':<34} {'op':<16} {'verdict':<10} {'bad':>8} {'max':>8} {'cosine':>9} {'SQNR dB':>8} evidence"
+)
 
 
 def _number(value: object, width: int, digits: int) -> str:
@@ -15,7 +17,13 @@ def _number(value: object, width: int, digits: int) -> str:
 
 def _row(t: TensorResult) -> str:
     name = t.layer or t.name
-    largest = _number(t.lsb_max, 8, 0) if t.dtype.startswith(("int", "uint")) else f"{t.lsb_max:>8.2g}" if isinstance(t.lsb_max, float) else _number(t.lsb_max, 8, 3)
+    largest = (
+        _number(t.lsb_max, 8, 0)
+        if t.dtype.startswith(("int", "uint"))
+        else f"{t.lsb_max:>8.2g}"
+        if isinstance(t.lsb_max, float)
+        else _number(t.lsb_max, 8, 3)
+    )
     return (
         f"{t.index:>4} {name[:34]:<34} {t.op:<16} {t.verdict:<10} {t.n_bad:>8} {largest} "
         f"{_number(t.cosine, 9, 6)} {_number(t.sqnr_db, 8, 2)} {t.evidence}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bittrue import _core
+import bittrue._core as _core
 from bittrue.errors import DataError, UsageError
 from bittrue.graph.ir import Graph, TensorType
 

@@ -16,7 +16,7 @@ INT32_LIMIT = 2**31 - 1
 
 def round_away(v: float) -> int:
     """round half away from zero of a double."""
-    return int(math.floor(v + 0.5)) if v >= 0 else -int(math.floor(-v + 0.5))
+    return math.floor(v + 0.5) if v >= 0 else -math.floor(-v + 0.5)
 
 
 def _best_multiplier(s: float, bits: int, shifts: range) -> tuple[int, int]:

@@ -58,9 +58,7 @@ def compare_tensors_by_name(
     return results
 
 
-def compare(
-    ref: Path | str, got: Path | str, *, accuracy_f: float | None = None, accuracy_i: int = 0
-) -> Result:
+def compare(ref: Path | str, got: Path | str, *, accuracy_f: float | None = None, accuracy_i: int = 0) -> Result:
     """Compares two archives. Raises DataError if nothing could be compared."""
     ref, got = Path(ref), Path(got)
     tensors = compare_tensors_by_name(read_archive(ref), read_archive(got), Tolerance(accuracy_f, accuracy_i))

@@ -52,11 +52,7 @@ def verify(
     stages = list(context.model.stages())
     if net_idx is not None and net_idx not in {s.net_index for s in stages}:
         raise UsageError(f"{directory}: no network {net_idx}")
-    chosen = [
-        i
-        for i, s in enumerate(stages)
-        if net_idx in (None, s.net_index) and stage_idx in (None, s.stage_index)
-    ]
+    chosen = [i for i, s in enumerate(stages) if net_idx in (None, s.net_index) and stage_idx in (None, s.stage_index)]
     if not chosen:
         raise UsageError(f"{directory}: no stage {stage_idx}")
     unsupported = [stages[i] for i in chosen if stage_kind(stages[i].stage) != "bittrue"]

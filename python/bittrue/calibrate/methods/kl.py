@@ -1,7 +1,7 @@
 """KL: the number of bins whose clipped distribution is closest to its quantized self.
 
-Variants: `tpumlir` reproduces the published Sophgo code in binary32 (evidence: source); `nvidia` is the algorithm of the
-GTC 2017 slides in double, all candidates (evidence: documented, its grouping assumed).
+Variants: `tpumlir` reproduces the published Sophgo code in binary32 (evidence: source); `nvidia` is the algorithm of
+the GTC 2017 slides in double, all candidates (evidence: documented, its grouping assumed).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Passes on the float graph, one file each. Every pass keeps the float outputs (within rounding) and can be disabled."""
+"""Passes on the float graph, one file each. Every pass keeps the float outputs (within rounding)."""
 
 from __future__ import annotations
 
@@ -58,5 +58,7 @@ def remove_unused(graph: Graph) -> None:
     graph.nodes = kept[::-1]
     graph.constants = {n: a for n, a in graph.constants.items() if n in needed}
     alive = needed | set(graph.inputs) | {o for n in graph.nodes for o in n.outputs}
-    alive |= {f.inputs[0] for n in graph.nodes for f in n.fused} | {i for n in graph.nodes for f in n.fused for i in f.inputs}
+    alive |= {f.inputs[0] for n in graph.nodes for f in n.fused} | {
+        i for n in graph.nodes for f in n.fused for i in f.inputs
+    }
     graph.types = {n: t for n, t in graph.types.items() if n in alive}

@@ -40,7 +40,11 @@ def fold_batch_norm(graph: Graph) -> None:
                 w = w * per_input.reshape(*w.shape[:2], *[1] * (w.ndim - 2))
             else:
                 w = w * factor
-            old = graph.constants[before.inputs[2]].astype(np.float64) if len(before.inputs) > 2 and before.inputs[2] else 0
+            old = (
+                graph.constants[before.inputs[2]].astype(np.float64)
+                if len(before.inputs) > 2 and before.inputs[2]
+                else 0
+            )
             weight = graph.add_constant(f"{before.inputs[1]}/bn", w.astype(np.float32))
             bias = graph.add_constant(f"{before.name}/bias_bn", (old * factor + offset).astype(np.float32))
             before.inputs = [before.inputs[0], weight, bias]

@@ -25,7 +25,9 @@ def _evaluate(graph: Graph, node: Node) -> list[np.ndarray]:
             value = onnx.numpy_helper.from_array(value)
         proto.attribute.append(helper.make_attribute(key, value))
     feeds = {i: graph.constants[i] for i in node.inputs if i}
-    inputs = [helper.make_tensor_value_info(i, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for i, a in feeds.items()]
+    inputs = [
+        helper.make_tensor_value_info(i, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for i, a in feeds.items()
+    ]
     outputs = [onnx.ValueInfoProto(name=o) for o in node.outputs]
     model = helper.make_model(
         helper.make_graph([proto], "fold", inputs, outputs), opset_imports=[helper.make_opsetid("", OPSET)]

@@ -21,5 +21,7 @@ def gemm_to_matmul(graph: Graph) -> None:
             c = graph.constants[node.inputs[2]] * np.float32(node.attrs.get("beta", 1.0))
             if c.size not in (1, b.shape[1]):
                 continue
-            inputs.append(graph.add_constant(f"{node.inputs[2]}/folded", np.broadcast_to(c.ravel(), (b.shape[1],)).copy()))
+            inputs.append(
+                graph.add_constant(f"{node.inputs[2]}/folded", np.broadcast_to(c.ravel(), (b.shape[1],)).copy())
+            )
         node.inputs, node.attrs = inputs, {}

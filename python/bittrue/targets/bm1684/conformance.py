@@ -99,9 +99,7 @@ def eltwise_add(case: Mapping[str, Array]) -> Case:
     signed = case["x0"].dtype == np.int8
     lo, hi = (-128, 127) if signed else (0, 255)
     attrs: dict[str, Any] = {"saturate_each": 1, "intermediate_min": lo, "intermediate_max": hi}
-    return one_node(
-        "Add", case, names, [], **attrs, **input_scaling(numbers(case, "coeff"), numbers(case, "rshift"))
-    )
+    return one_node("Add", case, names, [], **attrs, **input_scaling(numbers(case, "coeff"), numbers(case, "rshift")))
 
 
 def binary(case: Mapping[str, Array]) -> Case:
@@ -131,8 +129,14 @@ def scale(case: Mapping[str, Array]) -> Case:
         lo, hi = 0, 32767
     shift = [-s for s in numbers(case, "lshift")]
     return one_node(
-        "ChannelScale", case, ["x"], ["scale", "bias"], intermediate_min=lo, intermediate_max=hi, shift=shift,
-        wrap_unsigned=int(case["y"].dtype == np.uint8)
+        "ChannelScale",
+        case,
+        ["x"],
+        ["scale", "bias"],
+        intermediate_min=lo,
+        intermediate_max=hi,
+        shift=shift,
+        wrap_unsigned=int(case["y"].dtype == np.uint8),
     )
 
 
