@@ -90,7 +90,7 @@ def rows(shared: Path) -> list[str]:
             got = quantized_outputs(model, feeds)
             cosines = ", ".join(f"{cosine(truth[n], got[n]):.4f}" for n in graph.outputs)
             audit = api.audit(graph, model, list(data)[:2])
-            worst = min(audit.layers, key=lambda e: e.sqnr_db)
+            worst = min((e for e in audit.layers if e.sqnr_db is not None), key=lambda e: e.sqnr_db or 0.0)
             lines.append(
                 f"| {case.name} | {target} {precision} | {checked.compared} | {checked.elements:,} | "
                 f"{checked.mismatches} | {cosines} | {worst.name} ({worst.op}), {worst.sqnr_db:.1f} dB |"

@@ -1,7 +1,7 @@
 """A quantized model as the parts of a .bmodel stage, and back.
 
 The graph travels as an ONNX protobuf in the payload (section GRPH) whose constants lie in the coefficient blob, one
-Location each, so vendor tools list them; see docs/containers.md.
+Location each, so vendor tools list them.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from bittrue.errors import DataError
 
 Array = np.ndarray[Any, Any]
 Run = Callable[[Mapping[str, Array]], dict[str, Array]]
-FLIPS = 200
+LISTED_FLIPS = 200
 
 
 @dataclass
@@ -24,7 +24,7 @@ class LayerError:
     name: str
     op: str
     evidence: str
-    sqnr_db: float
+    sqnr_db: float | None
     cosine: float
 
 
@@ -35,6 +35,7 @@ class AuditResult:
     samples: int
     labelled: int
     agreement: float
+    flips: int
     lost: int
     gained: int
     mcnemar_p: float | None
@@ -62,10 +63,11 @@ class _Sums:
         self.rg += float(r @ g)
         self.dd += float(d @ d)
 
-    def sqnr_db(self) -> float:
+    def sqnr_db(self) -> float | None:
+        """None without signal."""
         if self.dd == 0:
             return float("inf")
-        return float(10 * np.log10(self.rr / self.dd)) if self.rr else float("-inf")
+        return float(10 * np.log10(self.rr / self.dd)) if self.rr else None
 
     def cosine(self) -> float:
         if self.rr == 0 or self.gg == 0:
@@ -95,8 +97,9 @@ def run_audit(
     for record in records:
         f, q = float_run(record.feeds), quantized_run(record.feeds)
         for name, s in sums.items():
-            if name in f and name in q and f[name].shape == q[name].shape:
-                s.add(f[name], q[name])
+            if name not in f or name not in q or f[name].shape != q[name].shape:
+                raise DataError(f"layer '{name}' cannot be compared: it is missing or has another shape in one run")
+            s.add(f[name], q[name])
         rows_f, rows_q = f[float_output], q[quantized_output]
         batch = rows_f.shape[0] if rows_f.ndim > 1 else 1
         rows_f, rows_q = rows_f.reshape(batch, -1), rows_q.reshape(batch, -1)
@@ -113,7 +116,7 @@ def run_audit(
                     hits[key][1] += int(label in order[:5])
                 lost += int(order_f[0] == label and not same)
                 gained += int(order_q[0] == label and not same)
-            if not same and len(flipped) < FLIPS:
+            if not same and len(flipped) < LISTED_FLIPS:
                 top = rows_f[i][order_f[:2]]
                 flipped.append(
                     {
@@ -140,6 +143,7 @@ def run_audit(
         samples,
         labelled,
         agree / samples,
+        samples - agree,
         lost,
         gained,
         mcnemar(lost, gained) if labelled else None,

@@ -12,7 +12,7 @@ def wilson(right: int, n: int, z: float = 1.959964) -> tuple[float, float]:
     p = right / n
     middle, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
-    return (middle - spread) / scale, (middle + spread) / scale
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
 
 
 def mcnemar(lost: int, gained: int) -> float:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +13,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from bittrue import __version__
+from bittrue.containers.bmodel import write_atomic
 from bittrue.errors import DataError
 
 SCHEMA = "bittrue-cali/1"
@@ -58,9 +57,7 @@ class CalibrationTable:
         """JSON for *.json, text otherwise; written under a temporary name, then renamed."""
         text = self.to_json() if path.suffix == ".json" else self.to_text()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as f:
-            f.write(text)
-        os.replace(f.name, path)
+        write_atomic(path, text.encode())
 
     def to_json(self) -> str:
         content = {

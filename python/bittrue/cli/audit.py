@@ -25,8 +25,9 @@ def print_audit(target: str, result: AuditResult, worst: int = 5) -> None:
             low, high = rates["top1_interval"]
             click.echo(f"  {name:<9} top-1 {rates['top1']:.4f} [{low:.4f}, {high:.4f}], top-5 {rates['top5']:.4f}")
         click.echo(f"  lost {result.lost}, gained {result.gained}, McNemar p = {result.mcnemar_p:.3g}")
-    click.echo(f"  agreement of top-1: {result.agreement:.4f} ({len(result.flipped)} flipped)")
-    for layer in sorted(result.layers, key=lambda e: e.sqnr_db)[:worst]:
+    click.echo(f"  agreement of top-1: {result.agreement:.4f} ({result.flips} flipped)")
+    measurable = [e for e in result.layers if e.sqnr_db is not None]
+    for layer in sorted(measurable, key=lambda e: e.sqnr_db or 0.0)[:worst]:
         click.echo(f"  worst: {layer.name} ({layer.op}) SQNR {layer.sqnr_db:.2f} dB, cosine {layer.cosine:.6f}")
 
 

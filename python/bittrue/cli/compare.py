@@ -29,7 +29,7 @@ def compare_command(
     junit_file: Path | None,
     verbose: bool,
 ) -> None:
-    """Compare two tensor archives (.npz, .npy, .dat) by name, bit by bit.
+    """Compare two tensor archives (.npz, .npy) by name, bit by bit.
 
     A missing tensor, another shape or another type is a failure; nothing is cropped, renamed or skipped.
 

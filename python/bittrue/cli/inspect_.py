@@ -47,18 +47,17 @@ def facts_of(path: Path) -> dict[str, Any]:
     if suffix == ".bmodel":
         model = read_bmodel(path)
         stages: list[dict[str, Any]] = []
-        for net in model.nets:
-            for index, stage in enumerate(net.stages):
-                kind = stage_kind(stage)
-                entry: dict[str, Any] = {"net": net.name, "stage": index, "kind": kind}
-                if kind == "bittrue":
-                    compiled = api.load(path, net=net.name, stage=index)
-                    entry |= {
-                        "target": compiled.target,
-                        "precision": compiled.precision,
-                        **_graph_facts(compiled.graph),
-                    }
-                stages.append(entry)
+        for ref in model.stages():
+            kind, name = stage_kind(ref.stage), str(ref.net.name)
+            entry: dict[str, Any] = {"net": name, "stage": ref.stage_index, "kind": kind}
+            if kind == "bittrue":
+                compiled = api.load(path, net=name, stage=ref.stage_index)
+                entry |= {
+                    "target": compiled.target,
+                    "precision": compiled.precision,
+                    **_graph_facts(compiled.graph),
+                }
+            stages.append(entry)
         return {"kind": "bmodel", "chip": model.chip, "version": str(model.root.version), "stages": stages}
     if suffix == ".onnx":
         if api.is_quantized_onnx(path):

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,9 +85,12 @@ class ContextDir:
 
 
 def load_npz(path: str | os.PathLike[str]) -> Arrays:
-    """All arrays of an .npz file, without pickles. Raises DataError for anything unreadable."""
+    """All arrays of an .npz file, without pickles. Raises DataError for unreadable files and duplicate names."""
     try:
         with np.load(path, allow_pickle=False) as archive:
+            twice = [name for name, k in Counter(archive.files).items() if k > 1]
+            if twice:
+                raise DataError(f"{os.fspath(path)}: array '{twice[0]}' stands twice")
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as e:
         raise DataError(f"{os.fspath(path)} is not a readable .npz file: {e}") from e

@@ -9,7 +9,6 @@ import json
 import math
 import os
 import platform
-import tempfile
 from collections import Counter
 from datetime import UTC, datetime
 from importlib import metadata
@@ -19,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bittrue import __version__
+from bittrue.containers.bmodel import write_atomic
 from bittrue.errors import DataError
 from bittrue.verify.verdict import PASSING
 
@@ -128,7 +128,10 @@ class Result(BaseModel):
                 f"elements differ, largest difference {first.lsb_max}"
             )
         elif s.passed:
-            s.sentence = f"all {s.compared} tensors equal: 0 of {s.elements} elements differ"
+            within = sum(1 for t in tensors if t.verdict == "WITHIN")
+            s.sentence = f"{s.equal} of {s.compared} tensors equal: {s.mismatches} of {s.elements} elements differ"
+            if within:
+                s.sentence += f", {within} tensors inside the tolerance"
         self.summary = s
 
     def to_dict(self) -> dict[str, Any]:
@@ -141,9 +144,7 @@ class Result(BaseModel):
     def save(self, path: Path) -> None:
         """Writes JSON under a temporary name, then renames it."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as f:
-            f.write(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
-        os.replace(f.name, path)
+        write_atomic(path, (json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n").encode())
 
     @staticmethod
     def load(path: Path) -> Result:

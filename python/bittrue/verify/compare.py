@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 
 def read_archive(path: Path) -> dict[str, Array]:
-    """Arrays of an .npz by name, or of an .npy under its file name; raw bytes of a .dat as uint8.
+    """Arrays of an .npz by name, or of an .npy under its file name.
 
     Raises DataError for missing and broken files and for duplicate names.
     """
@@ -30,9 +30,7 @@ def read_archive(path: Path) -> dict[str, Array]:
             return {path.stem: np.load(path, allow_pickle=False)}
         except (OSError, ValueError, EOFError) as e:
             raise DataError(f"{path}: not a readable .npy ({e})") from e
-    if path.suffix == ".dat":
-        return {path.stem: np.fromfile(path, np.uint8)}
-    raise DataError(f"{path}: not a tensor archive (.npz, .npy, .dat)")
+    raise DataError(f"{path}: not a tensor archive (.npz, .npy); raw .dat files are compared by `bittrue verify`")
 
 
 def compare_tensors_by_name(
@@ -62,7 +60,7 @@ def compare(ref: Path | str, got: Path | str, *, accuracy_f: float | None = None
     """Compares two archives. Raises DataError if nothing could be compared."""
     ref, got = Path(ref), Path(got)
     tensors = compare_tensors_by_name(read_archive(ref), read_archive(got), Tolerance(accuracy_f, accuracy_i))
-    if not sum(t.n for t in tensors):
+    if not any(t.n or t.verdict != "EQUAL" for t in tensors):
         raise DataError(f"{ref} and {got}: nothing was compared")
     result = new_result("compare", name=got.name)
     result.add_stage(got.name, 0, tensors)

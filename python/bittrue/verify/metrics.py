@@ -1,4 +1,4 @@
-"""Metrics of one tensor pair; definitions and what each cannot see: docs/verification.md."""
+"""Metrics of one tensor pair: exact counts first, then float64 sums."""
 
 from __future__ import annotations
 
@@ -35,9 +35,19 @@ class TensorMetrics:
 def bad_elements(ref: Array, got: Array) -> Array:
     """Elements that differ; +0 equals -0, and NaN equals NaN whatever the payload."""
     differ: Array = ref != got
-    if ref.dtype.kind == "f":
+    if not is_integer(ref):
         differ &= ~(np.isnan(ref) & np.isnan(got))
     return differ
+
+
+def integer_distance(ref: Array, got: Array) -> Array:
+    """|got - ref| of integers of one dtype, exact, as uint64."""
+    high, low = np.maximum(ref, got), np.minimum(ref, got)
+    return high.astype(np.uint64) - low.astype(np.uint64)  # modulo 2^64, so exact for every pair
+
+
+def is_integer(a: Array) -> bool:
+    return a.dtype.kind in "iub"
 
 
 def cosine(r: Array, g: Array) -> float:
@@ -67,6 +77,8 @@ def compare_tensors(ref: Array, got: Array) -> TensorMetrics:
     d = g - r
     magnitude = np.abs(d)
     largest = float(magnitude.max(initial=0.0))
+    if is_integer(ref):
+        largest = float(integer_distance(ref, got).max(initial=0))
     signal, noise = float(r @ r), float(d @ d)
     nonzero = r != 0
     order = np.argsort(-magnitude[bad], kind="stable")[:WORST] if bad.any() else np.zeros(0, np.int64)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bittrue.verify.metrics import TensorMetrics, bad_elements, compare_tensors
+from bittrue.verify.metrics import TensorMetrics, bad_elements, compare_tensors, integer_distance, is_integer
 
 Array = np.ndarray[Any, Any]
 PASSING = {"EQUAL", "WITHIN", "EXTRA"}
@@ -39,13 +39,15 @@ def judge(ref: Array | None, got: Array | None, tolerance: Tolerance) -> tuple[s
     if metrics.nonfinite:
         return "NONFINITE", metrics
     bad = bad_elements(ref, got)
-    r, g = ref[bad].astype(np.float64), got[bad].astype(np.float64)
-    if ref.dtype.kind == "f":
-        if tolerance.accuracy_f is not None and _within(r, g, tolerance.accuracy_f):
+    if is_integer(ref):
+        largest = int(integer_distance(ref[bad], got[bad]).max())
+        if largest <= tolerance.accuracy_i:
             return "WITHIN", metrics
-    elif np.abs(r - g).max() <= tolerance.accuracy_i:
+        return ("OFF_BY_LSB" if largest <= 2 else "DIFFERENT"), metrics
+    r, g = ref[bad].astype(np.float64), got[bad].astype(np.float64)
+    if tolerance.accuracy_f is not None and _within(r, g, tolerance.accuracy_f):
         return "WITHIN", metrics
-    return ("OFF_BY_LSB" if ref.dtype.kind in "iu" and metrics.lsb_max <= 2 else "DIFFERENT"), metrics
+    return "DIFFERENT", metrics
 
 
 def _within(r: Array, g: Array, accuracy: float) -> bool:

@@ -55,17 +55,19 @@ def verify(
     chosen = [i for i, s in enumerate(stages) if net_idx in (None, s.net_index) and stage_idx in (None, s.stage_index)]
     if not chosen:
         raise UsageError(f"{directory}: no stage {stage_idx}")
-    unsupported = [stages[i] for i in chosen if stage_kind(stages[i].stage) != "bittrue"]
-    if unsupported:
-        s = unsupported[0]
+    if all(stage_kind(stages[i].stage) != "bittrue" for i in chosen):
+        first = stages[chosen[0]]
         raise UnsupportedError(
-            f"{directory}: network '{s.net.name}' stage {s.stage_index}: {REASONS[stage_kind(s.stage)]}"
+            f"{directory}: network '{first.net.name}' stage {first.stage_index}: {REASONS[stage_kind(first.stage)]}"
         )
     tolerance = Tolerance(accuracy_f, accuracy_i)
-    result = new_result("verify", name=Path(directory).resolve().name)
+    result = new_result("verify", name=str(stages[chosen[0]].net.name))
     labels: list[str] = []
     for i in chosen:
         ref = stages[i]
+        if stage_kind(ref.stage) != "bittrue":
+            result.add_stage(str(ref.net.name), ref.stage_index, [], REASONS[stage_kind(ref.stage)])
+            continue
         compiled = read_compiled(ref.stage)
         model = from_sections(compiled.sections, compiled.coefficients)
         session = Session(model.graph, path=path, threads=threads)
@@ -96,6 +98,8 @@ def verify(
     result.model |= {k: context.manifest[k] for k in ("model_sha256",) if context.manifest.get(k)}
     if layers and not context.has_layers:
         result.warnings.append("no layers_ref.npz: only the network outputs were compared")
+    if layers and context.has_layers and len(stages) > 1:
+        result.warnings.append("layers_ref.npz was left out: it does not say which of the stages it belongs to")
     constant = [n for o in outputs for n, a in o.items() if a.size > 1 and np.all(a == a.flat[0])]
     result.warnings += [f"reference output '{n}' is constant: equality is weak evidence" for n in constant]
     return result
