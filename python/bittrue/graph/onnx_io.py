@@ -115,7 +115,13 @@ def to_onnx(graph: Graph, extra_outputs: Sequence[str] = ()) -> onnx.ModelProto:
     nodes = [n for node in graph.nodes for n in _expand_fused(node)]
     protos = []
     for n in nodes:
-        attrs = {k: numpy_helper.from_array(v) if isinstance(v, np.ndarray) else v for k, v in n.attrs.items()}
+        # The bounds of Clip stand in its inputs too; as attributes they are only for readers of the graph.
+        hidden = ("min", "max") if n.op == "Clip" and not n.domain else ()
+        attrs = {
+            k: numpy_helper.from_array(v) if isinstance(v, np.ndarray) else v
+            for k, v in n.attrs.items()
+            if k not in hidden
+        }
         proto = helper.make_node(n.op, n.inputs, n.outputs, n.name, domain=n.domain)
         for key in sorted(attrs):
             kind = None

@@ -91,14 +91,14 @@ def reshape_forward(graph: Graph, ranges: Ranges) -> None:
 
 
 def signs(graph: Graph, ranges: Ranges) -> None:
-    """Outputs of pools and additions are signed if and only if an input is."""
+    """Outputs of pools, Abs and additions are signed if and only if an input is."""
     for node in graph.nodes:
         out = node.outputs[0]
         inputs = _activations(node, ranges)
         if out not in ranges or not inputs or node.fused:
             continue
         r = ranges[out]
-        if node.op in ("AveragePool", "MaxPool"):
+        if node.op in ("AveragePool", "MaxPool", "Abs"):
             if ranges[inputs[0]].signed and not r.signed:
                 ranges[out] = Range(-0.1 * r.max, r.max, "signs")
             elif not ranges[inputs[0]].signed and r.signed:
@@ -182,7 +182,7 @@ def forward(graph: Graph, ranges: Ranges, more: Collection[str] = ()) -> None:
         if moves:
             for out in node.outputs:
                 if out in ranges and ranges[node.inputs[0]] != ranges[out]:
-                    keep = 0.0 if node.op in ("Relu", "Abs") else ranges[node.inputs[0]].min
+                    keep = 0.0 if node.op == "Relu" else ranges[node.inputs[0]].min
                     ranges[out] = Range(keep, ranges[node.inputs[0]].max, "forward")
 
 

@@ -54,11 +54,8 @@ def remove_unused(graph: Graph) -> None:
     for node in reversed(graph.nodes):
         if any(o in needed for o in node.outputs):
             kept.append(node)
-            needed.update(i for i in node.inputs if i)
+            needed.update(i for n in (node, *node.fused, *node.absorbed) for i in n.inputs if i)
     graph.nodes = kept[::-1]
     graph.constants = {n: a for n, a in graph.constants.items() if n in needed}
     alive = needed | set(graph.inputs) | {o for n in graph.nodes for o in n.outputs}
-    alive |= {f.inputs[0] for n in graph.nodes for f in n.fused} | {
-        i for n in graph.nodes for f in n.fused for i in f.inputs
-    }
     graph.types = {n: t for n, t in graph.types.items() if n in alive}

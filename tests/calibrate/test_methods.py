@@ -1,0 +1,182 @@
+"""Threshold methods against published vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bittrue.api import load_float
+from bittrue.calibrate import calibrate
+from bittrue.calibrate.data import Preprocess, Record, Records
+from bittrue.calibrate.methods import Parameters, find_method
+from bittrue.calibrate.methods.kl import candidate_divergence, kl_all_candidates, kl_published, published_divergence
+from bittrue.calibrate.statistics import TensorStatistics, octav
+from bittrue.calibrate.table import CalibrationTable, Threshold
+from bittrue.errors import DataError, UsageError
+from bittrue.graph.ir import Graph, Node, TensorType
+
+V10 = np.array([-4, -2, -1, -0.5, 0, 0.5, 1, 2, 3, 9])
+
+
+@pytest.fixture(scope="module")
+def w() -> np.ndarray:
+    k = np.arange(4096, dtype=np.uint64)
+    y = (k * np.uint64(2654435761) % np.uint64(2**32)).astype(np.float64) / 2**32 - 0.5
+    return 16 * y * y * y
+
+
+@pytest.fixture(scope="module")
+def ha() -> np.ndarray:
+    h = np.array([max(0, 1000 - j) ** 3 // 1000 for j in range(2048)])
+    h[2047] = 1
+    return h
+
+
+def statistics(x: np.ndarray, top: int = 0) -> TensorStatistics:
+    s = TensorStatistics("t")
+    s.look(x.astype(np.float32), "key")
+    if top:
+        s.keep_top(x.astype(np.float32), top)
+    return s
+
+
+def test_published_kl(ha: np.ndarray) -> None:
+    assert kl_published(ha, 1 / 2047, 128) == pytest.approx(0.50024426, abs=5e-9)
+    total = np.float32(ha.sum())
+    want = [0.98448, 0.540853, 0.249809, 0.0940618, 0.0258703, 0.00394937, 0.000135763, 2.06966e-05, 2.62256e-05]
+    got = [published_divergence(ha.astype(np.float32), total, 128 * (m + 1), 128) for m in range(len(want))]
+    np.testing.assert_allclose(got, want, rtol=3e-6)
+
+
+def test_all_candidates_kl(ha: np.ndarray) -> None:
+    assert kl_all_candidates(ha, 128) == 973
+    assert candidate_divergence(ha.astype(float), 973, 128) == pytest.approx(4.34543268391e-05, rel=1e-10)
+
+
+@pytest.mark.parametrize(("i", "want"), [(4, 0.127892), (8, 0.043905), (9, 0.029645), (12, 0.039434), (16, 0.082489)])
+def test_worked_divergences(i: int, want: float) -> None:
+    h = np.array([40, 30, 20, 12, 8, 6, 4, 3, 2, 2, 1, 1, 0, 0, 0, 1], float)
+    assert candidate_divergence(h, i, 4) == pytest.approx(want, abs=5e-7)
+
+
+def test_octav(w: np.ndarray) -> None:
+    assert octav(w) == pytest.approx(1.9892453201072215, rel=1e-12)
+    assert octav(w, 4) == pytest.approx(1.8356401761013077, rel=1e-12)
+    assert octav(np.maximum(w, 0)) == pytest.approx(1.9936101193177023, rel=1e-12)
+    assert octav(np.maximum(w, 0), published=True) == pytest.approx(1.9914842985543595, rel=1e-12)
+    assert octav(V10, 2) == pytest.approx(7.714285714, abs=1e-9)
+    assert octav(V10, 2, True) == pytest.approx(7.578947368, abs=1e-9)
+
+
+def test_percentile(w: np.ndarray) -> None:
+    for p, want in ((0.9999, 1.9991247231988236), (0.99, 1.9415136833857898)):
+        got = find_method("percentile").threshold(statistics(w, 4096), Parameters(percentile=p))
+        assert got == pytest.approx(want, rel=1e-6)  # |x| is kept in binary32
+    values = np.arange(1, 11.0)
+    assert find_method("percentile").threshold(statistics(values, 10), Parameters(percentile=0.9)) == pytest.approx(9.1)
+
+
+def test_histograms(w: np.ndarray) -> None:
+    native, published = statistics(w), statistics(w)
+    native.count(w.astype(np.float32), 2048)
+    published.count_growing(w.astype(np.float32), 2048)
+    assert native.hist[:6].tolist() == [322, 84, 59, 46, 40, 34]
+    assert published.hist[:6].tolist() == [257, 112, 69, 51, 43, 37]
+
+
+def test_growing_histogram() -> None:
+    s = TensorStatistics("t")
+    for largest in (1.0, 1.5):
+        s.count_growing(np.array([largest], np.float32), 2048)
+    assert (s.hist.size, s.width) == (3073, pytest.approx(0.000488440195719401, rel=1e-12))
+
+
+def identity_graph() -> Graph:
+    graph = Graph("g", inputs=["x"], outputs=["y"])
+    graph.types |= {"x": TensorType("float32", (1, 4)), "y": TensorType("float32", (1, 4))}
+    graph.nodes = [Node("Relu", "relu", ["x"], ["y"])]
+    return graph
+
+
+def records(*rows: list[float]) -> list[Record]:
+    return [Record(f"r{i}", {"x": np.array([row], np.float32)}) for i, row in enumerate(rows)]
+
+
+def test_common_rules() -> None:
+    table = calibrate(identity_graph(), records([-1, -2, -3, -4]), method="max")
+    assert table.tensors["x"] == Threshold(4, -4, -1, "max") and table.tensors["y"].threshold == 1e-5
+    constant = calibrate(identity_graph(), records([3, 3, 3, 3]), method="kl")
+    assert constant.tensors["y"].threshold == 3
+    with pytest.raises(DataError, match=r"tensor x: NaN at index \(0, 2\), record 1 \(key r1\)"):
+        calibrate(identity_graph(), records([1, 2, 3, 4], [1, 2, float("nan"), 4]), method="max")
+    with pytest.raises(DataError, match="no calibration samples"):
+        calibrate(identity_graph(), [], method="max")
+    with pytest.raises(UsageError, match="magic"):
+        calibrate(identity_graph(), records([1, 2, 3, 4]), method="magic")
+
+
+@pytest.mark.parametrize("method", ["max", "mse", "percentile9999"])
+def test_order_does_not_matter(method: str) -> None:
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(0, 1, 4).tolist() for _ in range(20)]
+    forward = calibrate(identity_graph(), records(*rows), method=method).tensors
+    backward = calibrate(identity_graph(), records(*rows[::-1]), method=method).tensors
+    assert all(backward[n].threshold == pytest.approx(t.threshold, rel=1e-12) for n, t in forward.items())
+
+
+def test_tables(tmp_path: Path) -> None:
+    table = CalibrationTable({"a b": Threshold(1.5, -1.25, 1.5), "c": Threshold(0.1, 0.0, 0.1)}, "KL", samples=7)
+    for name in ("t.json", "t.table"):
+        table.write(tmp_path / name)
+        back = CalibrationTable.read(tmp_path / name)
+        assert {n: (t.threshold, t.min, t.max) for n, t in back.tensors.items()} == {
+            "a b": (1.5, -1.25, 1.5),
+            "c": (0.1, 0.0, 0.1),
+        }
+        assert back.samples == 7
+    for text, message in (
+        ("a 1 0\n", "expected 'name threshold min max'"),
+        ("a 1 0 1\na 2 0 2\n", "stands twice"),
+        ("a inf 0 1\n", "expected"),
+        ("# nothing\n", "no thresholds"),
+        ("{}", "not a calibration table"),
+        ('{"schema": "other"}', "schema 'other'"),
+    ):
+        (tmp_path / "bad").write_text(text)
+        with pytest.raises(DataError, match=message):
+            CalibrationTable.read(tmp_path / "bad")
+
+
+def test_pictures(tmp_path: Path) -> None:
+    from PIL import Image
+
+    pixels = np.zeros((4, 8, 3), np.uint8)
+    pixels[:, :4] = (200, 100, 50)
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    graph = Graph("g", inputs=["x"], types={"x": TensorType("float32", (1, 3, 4, 4))})
+
+    def load(**options: object) -> np.ndarray:
+        (record,) = Records(graph, tmp_path / "p.png", Preprocess.model_validate(options))
+        return record.feeds["x"]
+
+    assert load(mode="crop")[0, :, 0, 0].tolist() == [200, 100, 50]
+    assert load(mode="crop", channels="BGR")[0, :, 0, 0].tolist() == [50, 100, 200]
+    letterbox = load(mode="letterbox", mean=[100.0], scale=[0.5])
+    assert letterbox[0, 0, 0, 0] == 7.0 and letterbox[0, 0, 1, 0] == 50.0
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"bad\.png"):
+        list(Records(graph, tmp_path / "bad.png", Preprocess()))
+    with pytest.raises(DataError, match="no such file"):
+        Records(graph, tmp_path / "missing", Preprocess())
+
+
+def test_the_example_calibrates_with_every_method() -> None:
+    folder = Path(__file__).parents[2] / "reference_data/digits"
+    graph = load_float(folder / "digits.onnx")
+    data = Records(graph, folder / "calibration.npz", Preprocess(), 10)
+    top = calibrate(graph, data, method="max").tensors
+    for method in ("kl", "mse", "percentile9999"):
+        for name, t in calibrate(graph, data, method=method).tensors.items():
+            assert 0 < t.threshold <= top[name].threshold
