@@ -15,6 +15,11 @@ from bittrue.graph.onnx_io import OPSET, from_onnx
 from bittrue.graph.passes import run_passes
 
 
+def one_line(e: Exception) -> str:
+    """The message of an error of a library, on one line."""
+    return " ".join(str(e).split())
+
+
 def _read(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load(str(path))
@@ -23,7 +28,7 @@ def _read(path: Path) -> onnx.ModelProto:
     except OSError as e:
         raise DataError(f"{path}: cannot be read ({e.strerror or e})") from e
     except Exception as e:  # missing external data raises the checker's own error type
-        raise DataError(f"{path}: not a readable ONNX model ({e})") from e
+        raise DataError(f"{path}: not a readable ONNX model ({one_line(e)})") from e
     if not model.graph.node:
         raise DataError(f"{path}: the model has no nodes")
     return model
@@ -80,13 +85,15 @@ def load_onnx(
         try:
             model = version_converter.convert_version(model, OPSET)
         except Exception as e:  # the converter raises its own C++ exception types
-            raise UnsupportedError(f"{path}: opset {version} cannot be converted to {OPSET}: {e}") from e
+            raise UnsupportedError(f"{path}: opset {version} cannot be converted to {OPSET}: {one_line(e)}") from e
     try:
         graph = from_onnx(model)
         run_passes(graph, disabled_passes)
         graph.check()
     except (DataError, UnsupportedError) as e:
-        raise type(e)(f"{path}: {e}") from e
+        raise type(e)(f"{path}: {one_line(e)}") from e
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as e:  # what damaged fields lead to
+        raise DataError(f"{path}: broken model ({type(e).__name__}: {one_line(e)})") from e
     empty = next((n for n in graph.activations() if 0 in graph.types[n].shape), None)
     if empty:
         raise DataError(f"{path}: tensor '{empty}' has a dimension of size zero")

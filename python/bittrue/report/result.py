@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bittrue import __version__
 from bittrue.containers.bmodel import write_atomic
@@ -88,7 +88,7 @@ class Result(BaseModel):
     """See the module."""
 
     model_config = ConfigDict(extra="allow")
-    schema_: str = SCHEMA
+    schema_: str = Field(default=SCHEMA, alias="schema")
     kind: str
     time: str = ""
     tool: dict[str, Any] = {}
@@ -136,9 +136,7 @@ class Result(BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, non-finite numbers as strings."""
-        content = self.model_dump()
-        content = {"schema": content.pop("schema_"), **content}
-        clean: dict[str, Any] = _finite(content)
+        clean: dict[str, Any] = _finite(self.model_dump(by_alias=True))
         return clean
 
     def save(self, path: Path) -> None:
@@ -153,10 +151,14 @@ class Result(BaseModel):
             content = json.loads(path.read_text())
             if content.get("schema") != SCHEMA:
                 raise DataError(f"{path}: schema '{content.get('schema')}', expected '{SCHEMA}'")
-            content["schema_"] = content.pop("schema")
             return Result.model_validate(content)
         except (OSError, ValueError, AttributeError, ValidationError) as e:
             raise DataError(f"{path}: not a stored result ({type(e).__name__})") from e
+
+
+def json_schema() -> str:
+    """The JSON Schema of a stored result, as text; result.schema.json beside this file is a copy."""
+    return json.dumps(Result.model_json_schema(by_alias=True), indent=1) + "\n"
 
 
 def _finite(value: Any) -> Any:
