@@ -11,6 +11,7 @@ import numpy as np
 
 from bittrue.graph.ir import Node
 from bittrue.quantize.context import Array, Context, FallbackError
+from bittrue.targets.factors import multiplier_and_shift, truncated_multiplier
 
 F = np.float32
 
@@ -184,3 +185,23 @@ def relu(ctx: Context, node: Node) -> None:
         ctx.write_quantized("Clip", node, [ctx.read_quantized(x)], {"clamp_min": 0})
     else:
         table(ctx, node, lambda v, a: np.maximum(v, 0))
+
+
+def leaky_relu(ctx: Context, node: Node) -> None:
+    """x > 0 ? x : R(x*slope, n): D1 for one slope, D6 with signed truncation for slopes per channel."""
+    activations_of(ctx, node)
+    x, y = node.inputs[0], node.outputs[0]
+    if ctx.dtype(x) != "int8" or ctx.dtype(y) != "int8" or ctx.ranges[x].threshold != ctx.ranges[y].threshold:
+        raise FallbackError("needs signed input and output of one scale")
+    if node.op == "PRelu":
+        slope = constant_weight(ctx, node).ravel()
+        if slope.size not in (1, ctx.shape(x)[1]):
+            raise FallbackError("slope is not one value per channel")
+        _, r = truncated_multiplier(float(np.abs(slope).max(initial=0)))
+        values = np.trunc(slope.astype(np.float64) * 2.0**r).astype(np.int8)
+    else:
+        m, r = multiplier_and_shift(float(node.attrs.get("alpha", 0.01)), 8)
+        values = np.asarray([m], np.int8)
+    name = ctx.add_constant(f"{node.name}/slope", values)
+    attrs = {"negative_requant": "shift", "negative_shift": [r], "negative_rounding": "half_up"}
+    ctx.write_quantized("Prelu", node, [ctx.read_quantized(x), name], attrs)

@@ -9,21 +9,15 @@ HEADER = (
 )
 
 
-def _number(value: object, width: int, digits: int) -> str:
-    if isinstance(value, float):
-        return f"{value:>{width}.{digits}f}"
-    return f"{'' if value is None else value!s:>{width}}".replace("Infinity", "inf")
+def _number(value: float | str | None, width: int, digits: int) -> str:
+    if isinstance(value, str):  # non-finite numbers of a stored result
+        value = float(value)
+    return " " * width if value is None else f"{value:>{width}.{digits}f}"
 
 
 def _row(t: TensorResult) -> str:
     name = t.layer or t.name
-    largest = (
-        _number(t.lsb_max, 8, 0)
-        if t.dtype.startswith(("int", "uint"))
-        else f"{t.lsb_max:>8.2g}"
-        if isinstance(t.lsb_max, float)
-        else _number(t.lsb_max, 8, 3)
-    )
+    largest = _number(t.lsb_max, 8, 0 if t.dtype.startswith(("int", "uint")) else 5)
     return (
         f"{t.index:>4} {name[:34]:<34} {t.op:<16} {t.verdict:<10} {t.n_bad:>8} {largest} "
         f"{_number(t.cosine, 9, 6)} {_number(t.sqnr_db, 8, 2)} {t.evidence}"

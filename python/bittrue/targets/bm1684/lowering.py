@@ -16,7 +16,6 @@ from bittrue.targets.factors import (
     multiplier_and_right_shift,
     multiplier_and_shift,
     round_away,
-    truncated_multiplier,
     weight_shift,
 )
 
@@ -243,25 +242,6 @@ def concat(ctx: Context, node: Node) -> None:
     ctx.write_quantized("Concat", node, sources, attrs)
 
 
-def leaky_relu(ctx: Context, node: Node) -> None:
-    q.activations_of(ctx, node)
-    x, y = node.inputs[0], node.outputs[0]
-    if ctx.dtype(x) != "int8" or ctx.dtype(y) != "int8" or ctx.ranges[x].threshold != ctx.ranges[y].threshold:
-        raise FallbackError("needs signed input and output of one scale")
-    if node.op == "PRelu":
-        slope = q.constant_weight(ctx, node).ravel()
-        if slope.size not in (1, ctx.shape(x)[1]):
-            raise FallbackError("slope is not one value per channel")
-        _, r = truncated_multiplier(float(np.abs(slope).max(initial=0)))
-        values = np.trunc(slope.astype(np.float64) * 2.0**r).astype(np.int8)
-    else:
-        m, r = multiplier_and_shift(float(node.attrs.get("alpha", 0.01)), 8)
-        values = np.asarray([m], np.int8)
-    name = ctx.add_constant(f"{node.name}/slope", values)
-    attrs = {"negative_requant": "shift", "negative_shift": [r], "negative_rounding": "half_up"}
-    ctx.write_quantized("Prelu", node, [ctx.read_quantized(x), name], attrs)
-
-
 def gelu(ctx: Context, node: Node) -> None:
     q.table(ctx, node, q.GELU_TANH)
 
@@ -272,6 +252,6 @@ TABLES = (
 )  # fmt: skip
 INT8 = {
     "Conv": conv, "ConvTranspose": conv, "Gemm": matmul, "MatMul": matmul, "Add": add, "Sum": add, "Sub": add,
-    "Mul": mul, "MaxPool": q.max_pool, "AveragePool": average_pool, "Concat": concat, "LeakyRelu": leaky_relu,
-    "PRelu": leaky_relu, "Relu": q.relu, "Gelu": gelu, **dict.fromkeys(TABLES, q.lookup),
+    "Mul": mul, "MaxPool": q.max_pool, "AveragePool": average_pool, "Concat": concat, "LeakyRelu": q.leaky_relu,
+    "PRelu": q.leaky_relu, "Relu": q.relu, "Gelu": gelu, **dict.fromkeys(TABLES, q.lookup),
 }  # fmt: skip

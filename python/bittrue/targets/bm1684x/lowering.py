@@ -8,12 +8,11 @@ import numpy as np
 
 from bittrue.graph.ir import Node
 from bittrue.quantize import integer as q
-from bittrue.quantize.context import Array, Context, FallbackError
+from bittrue.quantize.context import Context, FallbackError
 from bittrue.quantize.floating import FloatRules
 from bittrue.targets.factors import (
     multiplier_and_right_shift,
     multiplier_and_shift,
-    truncated_multiplier,
 )
 
 F = np.float32
@@ -149,25 +148,6 @@ def concat(ctx: Context, node: Node) -> None:
     ctx.write_quantized("Concat", node, sources, attrs)
 
 
-def leaky_relu(ctx: Context, node: Node) -> None:
-    q.activations_of(ctx, node)
-    x, y = node.inputs[0], node.outputs[0]
-    if ctx.dtype(x) != "int8" or ctx.dtype(y) != "int8" or ctx.scale(x) != ctx.scale(y):
-        raise FallbackError("needs signed input and output of one scale")
-    if node.op == "PRelu":
-        slope: Array = q.constant_weight(ctx, node).ravel()
-        if slope.size not in (1, ctx.shape(x)[1]):
-            raise FallbackError("slope is not one value per channel")
-        _, r = truncated_multiplier(float(np.abs(slope).max(initial=0)))
-        values = np.trunc(slope.astype(np.float64) * 2.0**r).astype(np.int8)
-    else:
-        m, r = multiplier_and_shift(float(node.attrs.get("alpha", 0.01)), 8)
-        values = np.asarray([m], np.int8)
-    attrs = {"negative_requant": "shift", "negative_shift": [r], "negative_rounding": "half_up"}
-    name = ctx.add_constant(f"{node.name}/slope", values)
-    ctx.write_quantized("Prelu", node, [ctx.read_quantized(x), name], attrs)
-
-
 def softmax(ctx: Context, node: Node) -> None:
     """e[i] = (float)exp(-Sx*i); sum in binary32 in channel order; unsigned output truncates p + 0.5."""
     q.activations_of(ctx, node)
@@ -200,7 +180,7 @@ TABLES = (
 )  # fmt: skip
 INT8 = {
     "Conv": conv, "ConvTranspose": conv, "Gemm": matmul, "MatMul": matmul, "Add": add, "Sum": add, "Sub": add,
-    "Mul": mul, "MaxPool": q.max_pool, "AveragePool": average_pool, "Concat": concat, "LeakyRelu": leaky_relu,
-    "PRelu": leaky_relu, "Relu": q.relu, "Softmax": softmax, "Max": extreme, "Min": extreme, "Gelu": gelu,
+    "Mul": mul, "MaxPool": q.max_pool, "AveragePool": average_pool, "Concat": concat, "LeakyRelu": q.leaky_relu,
+    "PRelu": q.leaky_relu, "Relu": q.relu, "Softmax": softmax, "Max": extreme, "Min": extreme, "Gelu": gelu,
     **dict.fromkeys(TABLES, q.lookup),
 }  # fmt: skip
