@@ -42,6 +42,18 @@ ONE_INPUT: dict[str, tuple[str, dict[str, Any], list[Any], tuple[int, ...]]] = {
     "max_pool": ("MaxPool", {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 0]}, [], X),
     "max_pool_ceil": ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}, [], X),
     "average_pool": ("AveragePool", {"kernel_shape": [3, 3], "strides": [2, 2]}, [], X),
+    "average_pool_ceil": ("AveragePool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}, [], X),
+    "average_pool_counted": (
+        "AveragePool",
+        {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1},
+        [],
+        X,
+    ),
+        "AveragePool",
+        {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1},
+        [],
+        X,
+    ),
     "average_pool_pad": ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, [], X),
     "global_average_pool": ("GlobalAveragePool", {}, [], X),
     "leaky_relu": ("LeakyRelu", {"alpha": 0.1}, [], X),
@@ -144,6 +156,25 @@ def test_integer_ops_run_in_integers() -> None:
         op, attrs, constants, shape = ONE_INPUT[name]
         model = check(build(op, attrs, constants, shape), "bm1684", "int8", 0.99)
         assert not [n.op for n in model.graph.nodes if n.op.startswith("Float")], name
+
+
+def test_no_label_says_more_than_the_profile() -> None:
+    for name, (op, attrs, constants, shape) in ONE_INPUT.items():
+        graph = build(op, attrs, constants, shape)
+        thresholds = {n: Threshold(4, -4, 4) for n in graph.activations()}
+        for node in quantize(graph, thresholds, "bm1684x").graph.nodes:
+            assert node.attrs["evidence"] != "measured", f"{name}: {node.op}"
+
+
+def test_only_nodes_that_cannot_run_are_blamed() -> None:
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[1,8,6,6] x) => (float[1,8,6,6] z) { a = LRN <size: int = 3> (x)  b = Relu(a)  z = Sigmoid(b) }"""
+    )
+    graph = from_onnx(model)
+    run_passes(graph)
+    with pytest.raises(UnsupportedError, match=r"1 node\(s\)"):
+        quantize(graph, None, "bm1684", precision="fp32")
 
 
 def test_errors() -> None:

@@ -105,6 +105,15 @@ def matmul(ctx: Context, rules: FloatRules, node: Node) -> None:
     _only_relu(ctx, rules, node, "FloatMatMul", inputs, {"order": rules.matmul_order})
 
 
+def overhangs(ctx: Context, node: Node) -> bool:
+    """Whether ceil rounding lets the last window of a pool reach beyond input and padding."""
+    x, y, a = ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0]), node.attrs
+    return any(
+        (y[2 + d] - 1) * a["strides"][d] + a["kernel_shape"][d] > x[2 + d] + a["pads"][d] + a["pads"][2 + d]
+        for d in (0, 1)
+    )
+
+
 def pool(ctx: Context, rules: FloatRules, node: Node) -> None:
     if len(ctx.shape(node.inputs[0])) != 4:
         raise FallbackError("only one- and two-dimensional pools")
@@ -113,7 +122,11 @@ def pool(ctx: Context, rules: FloatRules, node: Node) -> None:
     if node.op == "AveragePool":
         op = "FloatAvgPool2d"
         attrs |= {"count_include_pad": node.attrs.get("count_include_pad", 0), "order": rules.pool_order}
-        if not any(node.attrs["pads"]):
+        if overhangs(ctx, node):
+            if attrs["count_include_pad"] and any(node.attrs["pads"]):
+                raise FallbackError("counted padding together with windows beyond it (ceil_mode)")
+            attrs["count_include_pad"] = 0
+        elif not any(node.attrs["pads"]):
             attrs["count_include_pad"] = 1
     _only_relu(ctx, rules, node, op, [ctx.read_float(node.inputs[0])], attrs)
 

@@ -198,7 +198,7 @@ def leaky_relu(ctx: Context, node: Node) -> None:
         if slope.size not in (1, ctx.shape(x)[1]):
             raise FallbackError("slope is not one value per channel")
         _, r = truncated_multiplier(float(np.abs(slope).max(initial=0)))
-        values = np.trunc(slope.astype(np.float64) * 2.0**r).astype(np.int8)
+        values = np.clip(np.trunc(slope.astype(np.float64) * 2.0**r), -128, 127).astype(np.int8)
     else:
         m, r = multiplier_and_shift(float(node.attrs.get("alpha", 0.01)), 8)
         values = np.asarray([m], np.int8)

@@ -35,7 +35,7 @@ def emit_move(ctx: Context, node: Node, op: str, attrs: dict[str, Any], extra: l
             ctx.record(o, name)
         else:
             ctx.floats[o] = name
-    attrs = {**attrs, "evidence": "measured"}
+    attrs = {**attrs, "evidence": ctx.evidence}
     ctx.graph.nodes.append(Node(op, node.name, [source, *(extra or [])], names, attrs, "bittrue"))
 
 
@@ -126,7 +126,6 @@ def _three_steps(ctx: Context, node: Node, middle: tuple[int, ...], perm: list[i
     as_quantized = moves_quantized(ctx, node)
     source = ctx.read_quantized(x) if as_quantized else ctx.read_float(x)
     dtype = ctx.graph.types[source].dtype
-    ctx.evidence = "measured"
     a = ctx.graph.unique_name(f"{node.outputs[0]}/blocks")
     ctx.emit_shape("Reshape", f"{node.name}/blocks", [source], a, TensorType(dtype, middle), {})
     b = ctx.graph.unique_name(f"{node.outputs[0]}/permuted")

@@ -42,9 +42,16 @@ def quantize(
         propagate(graph, ranges, profile.propagation, options.disabled_passes)
     ctx = Context(graph, target, ranges, options, Graph(graph.name))
     _inputs(ctx, integer)
+    unknown = options.float_layers - {n.name for n in graph.nodes}
+    if unknown:
+        raise UsageError(f"no layer '{min(unknown)}' to keep in float")
     reasons: dict[str, str] = {}
+    lost: set[str] = set()  # results of nodes that cannot run; what reads them is not to blame
     unsupported: list[str] = []
     for node in graph.nodes:
+        if lost.intersection(node.inputs):
+            lost.update(node.outputs)
+            continue
         if integer and node.name not in options.float_layers:
             rules = {**dict.fromkeys(MOVEMENT), "Resize": None, **target.lowering.INT8}
             if node.op in rules:
@@ -60,6 +67,7 @@ def quantize(
             lower_float(ctx, target.lowering.FLOAT, node)
         except FallbackError as e:
             unsupported.append(f"{node.name} ({node.op}): {e}")
+            lost.update(node.outputs)
     if unsupported:
         raise UnsupportedError(
             f"target {profile.name} cannot run {len(unsupported)} node(s): " + "; ".join(unsupported)
@@ -68,10 +76,25 @@ def quantize(
         quantized = options.quant_output and tensor in ctx.quantized
         ctx.evidence = _evidence(target, "Dequantize", "float")
         ctx.graph.outputs.append(ctx.quantized[tensor] if quantized else ctx.read_float(tensor))
+    remove_unread(ctx)
     ctx.graph.check()
     arithmetic = {name: rule.value for name, rule in profile.rules.items()}
     meta = {"float_layers": {k: v for k, v in reasons.items()}}
     return QuantizedModel(ctx.graph, profile.name, precision, arithmetic, ctx.tensors, meta)
+
+
+def remove_unread(ctx: Context) -> None:
+    """Drops nodes that nothing reads: conversions made for a rule that then fell back."""
+    needed, kept = set(ctx.graph.outputs), []
+    for node in reversed(ctx.graph.nodes):
+        if needed.intersection(node.outputs):
+            kept.append(node)
+            needed.update(node.inputs)
+    ctx.graph.nodes = kept[::-1]
+    alive = needed | set(ctx.graph.inputs) | {o for n in kept for o in n.outputs}
+    ctx.graph.constants = {n: a for n, a in ctx.graph.constants.items() if n in needed}
+    ctx.graph.types = {n: t for n, t in ctx.graph.types.items() if n in alive}
+    ctx.tensors = {n: t for n, t in ctx.tensors.items() if n in alive}
 
 
 def _inputs(ctx: Context, integer: bool) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from bittrue.graph.ir import Node
 from bittrue.quantize import integer as q
 from bittrue.quantize.context import Array, Context, FallbackError
-from bittrue.quantize.floating import FloatRules
+from bittrue.quantize.floating import FloatRules, overhangs
 from bittrue.targets.factors import (
     average_pool_factors,
     coefficient_shift,
@@ -78,6 +78,8 @@ def conv(ctx: Context, node: Node) -> None:
     op = "Conv2d"
     if node.op == "ConvTranspose":
         op = "ConvTranspose2d"
+        if node.attrs["group"] > 1 or any(node.attrs["output_padding"]) or ctx.shape(node.outputs[0])[1] > 64:
+            ctx.evidence = "assumed"  # outside the recordings
         attrs["output_padding"] = list(node.attrs["output_padding"])
     ctx.write_quantized(op, node, [source, *constants], attrs | stage)
 
@@ -216,7 +218,7 @@ def average_pool(ctx: Context, node: Node) -> None:
     taps = kernel[0] * kernel[1]
     if taps > LARGEST_POOL:
         raise FallbackError(f"window of {taps} elements; the chip's integer factors end at {LARGEST_POOL}")
-    if any(node.attrs["pads"]) and not node.attrs.get("count_include_pad", 0):
+    if overhangs(ctx, node) or (any(node.attrs["pads"]) and not node.attrs.get("count_include_pad", 0)):
         raise FallbackError("padding that is not counted")
     x, y = node.inputs[0], node.outputs[0]
     if ctx.ranges[x].threshold != ctx.ranges[y].threshold:
@@ -224,6 +226,12 @@ def average_pool(ctx: Context, node: Node) -> None:
     m, s = average_pool_factors(taps)
     attrs = {"kernel": kernel, **q.window(node), **q.multiplier_shift([m], [s]), **q.output_clamp(ctx, node)}
     ctx.write_quantized("AvgPool2d", node, [ctx.read_quantized(x)], attrs)
+
+
+def max_pool(ctx: Context, node: Node) -> None:
+    if int(np.prod(node.attrs["kernel_shape"])) > LARGEST_POOL:
+        raise FallbackError(f"window above {LARGEST_POOL} elements")
+    q.max_pool(ctx, node)
 
 
 def concat(ctx: Context, node: Node) -> None:
@@ -238,6 +246,7 @@ def concat(ctx: Context, node: Node) -> None:
         factors.append((1, 0) if same else multiplier_and_right_shift(ctx.scale(x) / ctx.scale(y), 8))
     attrs: dict[str, Any] = {"axis": axis}
     if any(f != (1, 0) for f in factors):
+        ctx.evidence = "source"  # the recordings only copy
         attrs |= q.input_stages([m for m, _ in factors], [n for _, n in factors])
     ctx.write_quantized("Concat", node, sources, attrs)
 
@@ -252,6 +261,6 @@ TABLES = (
 )  # fmt: skip
 INT8 = {
     "Conv": conv, "ConvTranspose": conv, "Gemm": matmul, "MatMul": matmul, "Add": add, "Sum": add, "Sub": add,
-    "Mul": mul, "MaxPool": q.max_pool, "AveragePool": average_pool, "Concat": concat, "LeakyRelu": q.leaky_relu,
+    "Mul": mul, "MaxPool": max_pool, "AveragePool": average_pool, "Concat": concat, "LeakyRelu": q.leaky_relu,
     "PRelu": q.leaky_relu, "Relu": q.relu, "Gelu": gelu, **dict.fromkeys(TABLES, q.lookup),
 }  # fmt: skip

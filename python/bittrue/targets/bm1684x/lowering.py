@@ -9,7 +9,7 @@ import numpy as np
 from bittrue.graph.ir import Node
 from bittrue.quantize import integer as q
 from bittrue.quantize.context import Context, FallbackError
-from bittrue.quantize.floating import FloatRules
+from bittrue.quantize.floating import FloatRules, overhangs
 from bittrue.targets.factors import (
     multiplier_and_right_shift,
     multiplier_and_shift,
@@ -70,6 +70,8 @@ def matmul(ctx: Context, node: Node) -> None:
     names = q.activations_of(ctx, node)
     if node.op == "Gemm" and node.attrs:
         raise FallbackError("Gemm with transA, or with computed factors")
+    if node.inputs[0] in ctx.source.constants:
+        raise FallbackError("the left operand is constant")
     sx, sy = ctx.scale(node.inputs[0]), ctx.scale(node.outputs[0])
     if len(names) == 2:
         m, n = multiplier_and_shift(float(F(sx * ctx.scale(names[1]) / sy)), 32)
@@ -124,7 +126,7 @@ def mul(ctx: Context, node: Node) -> None:
 def average_pool(ctx: Context, node: Node) -> None:
     q.spatial(ctx, node)
     q.activations_of(ctx, node)
-    if any(node.attrs["pads"]) and not node.attrs.get("count_include_pad", 0):
+    if overhangs(ctx, node) or (any(node.attrs["pads"]) and not node.attrs.get("count_include_pad", 0)):
         raise FallbackError("padding that is not counted")
     kernel = list(node.attrs["kernel_shape"])
     taps = kernel[0] * kernel[1]
