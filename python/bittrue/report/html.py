@@ -28,7 +28,13 @@ def render_html(result: dict[str, Any]) -> str:
         loader=PackageLoader("bittrue", "report/templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        number=show_number, percent=show_percent, count=show_count, cosine=show_cosine, db=show_db, p=show_p, short=shorten
+        number=show_number,
+        percent=show_percent,
+        count=show_count,
+        cosine=show_cosine,
+        db=show_db,
+        p=show_p,
+        short=shorten,
     )
     audit = result.get("audit") or {}
     layers = audit.get("layers") or []
