@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
+from jinja2 import Environment, PackageLoader, Undefined
 
 from bittrue.verify.verdict import PASSING
 
@@ -25,7 +25,11 @@ TICK_DB, SMALLEST_TOP_DB, LARGEST_TOP_DB = 20, 40, 120
 def render_html(result: dict[str, Any]) -> str:
     """The page for a result in the form of `Result.to_dict()`; absent parts are left out."""
     environment = Environment(
-        loader=PackageLoader("bittrue", "report/templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("bittrue", "report/templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: "" if value is None else value,
     )
     environment.filters.update(
         number=show_number,
@@ -60,7 +64,7 @@ def render_html(result: dict[str, Any]) -> str:
 def parse_number(value: Any) -> float | None:
     """A number of the stored form; None for absent values and for text that is no number."""
     try:
-        return None if value is None else float(value)
+        return None if value is None or isinstance(value, Undefined) else float(value)
     except (TypeError, ValueError):
         return None
 
@@ -206,7 +210,7 @@ def _intervals(audit: dict[str, Any]) -> list[dict[str, Any]]:
     sides = []
     for name in ("float", "quantized"):
         rates = audit.get(name) or {}
-        low, high = (parse_number(v) for v in (list(rates.get("top1_interval") or []) + [None, None])[:2])
+        low, high = (parse_number(v) for v in [*(rates.get("top1_interval") or []), None, None][:2])
         sides.append({"name": name, "top1": parse_number(rates.get("top1")), "top5": rates.get("top5")})
         sides[-1].update(low=low, high=high)
     ends = [v for s in sides for v in (s["top1"], s["low"], s["high"]) if v is not None and math.isfinite(v)]
