@@ -16,8 +16,8 @@ EVIDENCE = {
     "assumed": "our choice; not checked against the vendor",
 }
 SHORT_LIST = 40  # longer tables are folded and longer charts are drawn as columns
-LISTED_FAILURES = 25
-LISTED_PLACES = 6
+LISTED_FAILURES = 10
+LISTED_PLACES = 4
 LISTED_WORST = 12
 TICK_DB, SMALLEST_TOP_DB, LARGEST_TOP_DB = 20, 40, 120
 
@@ -175,7 +175,7 @@ def _chart(layers: list[dict[str, Any]]) -> dict[str, Any]:
     finite = [v for v in values if v is not None and math.isfinite(v)]
     top = min(max(TICK_DB * math.ceil(max(finite, default=0) / TICK_DB), SMALLEST_TOP_DB), LARGEST_TOP_DB)
     worst = min(finite, default=None)
-    bars = []
+    bars: list[dict[str, Any]] = []
     for i, (layer, value) in enumerate(zip(layers, values, strict=True)):
         share = 0.0 if value is None or math.isnan(value) else min(max(value, 0.0), top) / top
         style = "exact" if value == math.inf else "worst" if value is not None and value == worst else "bar"
@@ -207,7 +207,7 @@ def _pairs(audit: dict[str, Any]) -> dict[str, int] | None:
 
 def _intervals(audit: dict[str, Any]) -> list[dict[str, Any]]:
     """Top-1 of both sides with their intervals, placed on a common scale."""
-    sides = []
+    sides: list[dict[str, Any]] = []
     for name in ("float", "quantized"):
         rates = audit.get(name) or {}
         low, high = (parse_number(v) for v in [*(rates.get("top1_interval") or []), None, None][:2])
