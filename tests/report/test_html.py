@@ -224,5 +224,6 @@ def test_numbers() -> None:
     assert show_percent(1.0) == "100.00 %" and show_percent(0.999999) == "> 99.99 %"
     assert show_percent(0.0) == "0.00 %" and show_percent(1e-9) == "< 0.01 %" and show_percent("NaN") == "–"
     assert show_cosine(1.0) == "1.000000" and show_cosine(0.99999999) == "> 0.999999"
+    assert show_cosine(1 - 2**-53) == "1.000000" and show_cosine(-0.5) == "−0.500000"
     assert show_db("Infinity") == "exact" and show_db(41.26) == "41.3" and show_db("NaN") == "–"
     assert show_p(0.0004) == "< 0.001" and show_p(0.625) == "0.625" and show_p(None) == "–"

@@ -102,11 +102,11 @@ def show_percent(value: Any, digits: int = 2) -> str:
 
 
 def show_cosine(value: Any) -> str:
-    """Six digits. Only a true 1 reads as 1."""
+    """Six digits. Only 1, up to the rounding of its own double arithmetic, reads as 1."""
     number = parse_number(value)
     if number is None or not math.isfinite(number):
         return show_number(value)
-    if number < 1 and round(number, 6) >= 1:
+    if number < 1 - 1e-12 and round(number, 6) >= 1:
         return "> 0.999999"
     return f"{number:.6f}".replace("-", "−")
 
