@@ -35,6 +35,8 @@ inline Requantizer read_requantizer(const Attributes& a, int64_t channels, const
     if (n != 1 && static_cast<int64_t>(n) != channels)
       throw DataError(prefix + "requantization parameters: " + std::to_string(n) + " entries, expected 1 or " +
                       std::to_string(channels));
+  for (int64_t m : r.multiplier)
+    if (m < INT32_MIN || m > INT32_MAX) throw DataError("multiplier " + std::to_string(m) + " is outside int32");
   for (int64_t s : r.shift)
     if (s < -62 || s > 62) throw DataError("shift " + std::to_string(s) + " is outside -62..62");
   return r;
@@ -47,6 +49,7 @@ inline OutputStage read_output_stage(const NodeSpec& node, int64_t channels) {
   stage.accumulator = a.choice<Accumulator>("acc", {"exact64", "wrap32", "sat32"}, "exact64");
   stage.requant = read_requantizer(a, channels);
   stage.zero_point = a.integer("zero_point", 0);
+  if (stage.zero_point < INT32_MIN || stage.zero_point > INT32_MAX) throw DataError("zero_point is outside int32");
   stage.zero_point_before_rounding =
       a.choice<int>("zero_point_order", {"after_rounding", "before_rounding"}, "after_rounding") == 1;
   stage.clamp_min = a.integer("clamp_min", type.min);

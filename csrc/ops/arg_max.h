@@ -3,15 +3,18 @@
 
 #include "engine/op.h"
 #include "ops/axes.h"
+#include "ops/shapes.h"
 
 namespace bittrue {
 
 class ArgMax final : public Op {
  public:
   explicit ArgMax(const NodeSpec& node)
-      : last_(node.attributes.integer("select_last_index", 0) != 0),
+      : last_(with_inputs(node, 1).attributes.integer("select_last_index", 0) != 0),
         offsets_(reduction_offsets(node.inputs[0]->shape, {node.attributes.integer("axis")})) {
     node.attributes.integer("keepdims", 1);  // in the shape of the output already
+    require(node.outputs[0]->elements() == static_cast<int64_t>(offsets_.kept.size()), "the output has another size");
+    require(!offsets_.reduced.empty(), "nothing to reduce");
   }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/stage_attributes.h"
+#include "ops/shapes.h"
 #include "ops/window.h"
 
 namespace bittrue {
@@ -10,7 +11,7 @@ namespace bittrue {
 class AvgPool2d final : public Op {
  public:
   explicit AvgPool2d(const NodeSpec& node)
-      : window_(read_window(node, node.attributes.integers("kernel"))),
+      : window_(read_window(node, pool_kernel_of(node))),
         x_zero_point_(node.attributes.integer("x_zero_point", 0)),
         count_include_pad_(node.attributes.integer("count_include_pad", 1) != 0),
         stage_(read_output_stage(node, 1)) {}

@@ -4,13 +4,14 @@
 #pragma once
 
 #include "engine/stage_attributes.h"
+#include "ops/shapes.h"
 
 namespace bittrue {
 
 class ChannelScale final : public Op {
  public:
   explicit ChannelScale(const NodeSpec& node)
-      : intermediate_min_(node.attributes.integer("intermediate_min", INT32_MIN)),
+      : intermediate_min_(with_inputs(node, 3).attributes.integer("intermediate_min", INT32_MIN)),
         intermediate_max_(node.attributes.integer("intermediate_max", INT32_MAX)),
         shift_(node.attributes.integers("shift", {0})),
         rounding_(read_rounding(node.attributes, "rounding", "floor")),
@@ -18,7 +19,14 @@ class ChannelScale final : public Op {
         wrap_unsigned_(node.attributes.integer("wrap_unsigned", 0) != 0),
         clamp_min_(node.attributes.integer("clamp_min", info(node.outputs[0]->dtype).min)),
         clamp_max_(node.attributes.integer("clamp_max", info(node.outputs[0]->dtype).max)) {
-    const int64_t channels = node.inputs[0]->shape.at(1);
+    require_same_shape(node);
+    require(node.inputs[0]->shape.size() > 1, "a channel axis is needed");
+    const int64_t channels = node.inputs[0]->shape[1];
+    require_per_channel(node, 1, channels);
+    require_per_channel(node, 2, channels);
+    require(wrap_bits_ >= 1 && wrap_bits_ <= 32, "wrap_bits is outside 1..32");
+    require(clamp_min_ >= info(node.outputs[0]->dtype).min && clamp_max_ <= info(node.outputs[0]->dtype).max,
+            "clamp range outside the output type");
     if (shift_.size() != 1 && static_cast<int64_t>(shift_.size()) != channels)
       throw DataError("shift needs one entry or one per channel");
     for (int64_t s : shift_)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "engine/stage_attributes.h"
+#include "ops/shapes.h"
 #include "ops/window.h"
 
 namespace bittrue {
@@ -11,11 +12,17 @@ namespace bittrue {
 class Conv2d final : public Op {
  public:
   explicit Conv2d(const NodeSpec& node)
-      : window_(read_window(node, {node.inputs[1]->shape[2], node.inputs[1]->shape[3]})),
+      : window_(read_window(node, kernel_of(node))),
         group_(node.attributes.integer("group", 1)),
         x_zero_point_(node.attributes.integer("x_zero_point", 0)),
         w_zero_point_(node.attributes.integers("w_zero_point", {0})),
-        stage_(read_output_stage(node, node.inputs[1]->shape[0])) {}
+        stage_(read_output_stage(node, node.inputs[1]->shape[0])) {
+    const Shape &x = node.inputs[0]->shape, &w = node.inputs[1]->shape;
+    require(group_ > 0 && w[0] % group_ == 0 && w[1] * group_ == x[1], "channels, groups and weights disagree");
+    require(node.outputs[0]->shape[1] == w[0], "output channels differ from the weights");
+    require_per_channel(node, 2, w[0]);
+    require_entries(w_zero_point_.size(), w[0], "w_zero_point needs one entry or one per channel");
+  }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
     const std::vector<int32_t> x = widen(in[0]);

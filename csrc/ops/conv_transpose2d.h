@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/stage_attributes.h"
+#include "ops/shapes.h"
 #include "ops/window.h"
 
 namespace bittrue {
@@ -10,12 +11,18 @@ namespace bittrue {
 class ConvTranspose2d final : public Op {
  public:
   explicit ConvTranspose2d(const NodeSpec& node)
-      : window_(read_window(node, {node.inputs[1]->shape[2], node.inputs[1]->shape[3]})),
+      : window_(read_window(node, kernel_of(node))),
         group_(node.attributes.integer("group", 1)),
         x_zero_point_(node.attributes.integer("x_zero_point", 0)),
         w_zero_point_(node.attributes.integers("w_zero_point", {0})),
         stage_(read_output_stage(node, node.outputs[0]->shape[1])) {
     node.attributes.integers("output_padding", {0, 0});  // in the shape of the output already
+    const Shape &x = node.inputs[0]->shape, &w = node.inputs[1]->shape;
+    const int64_t channels = node.outputs[0]->shape[1];
+    require(group_ > 0 && w[0] == x[1] && x[1] % group_ == 0 && w[1] * group_ == channels,
+            "channels, groups and weights disagree");
+    require_per_channel(node, 2, channels);
+    require_entries(w_zero_point_.size(), channels, "w_zero_point needs one entry or one per channel");
   }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {

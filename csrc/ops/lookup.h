@@ -4,12 +4,15 @@
 #include <cstring>
 
 #include "engine/op.h"
+#include "ops/shapes.h"
 
 namespace bittrue {
 
 class Lookup final : public Op {
  public:
   explicit Lookup(const NodeSpec& node) {
+    require_inputs(node, 2);
+    require_same_shape(node);
     if (node.inputs[1]->elements() != 256) throw DataError("table needs 256 entries");
     if (info(node.inputs[0]->dtype).bits != 8) throw DataError("a table is indexed by 8-bit values");
     if (node.inputs[1]->dtype != node.outputs[0]->dtype) throw DataError("table and output differ in type");

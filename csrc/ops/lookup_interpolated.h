@@ -3,12 +3,15 @@
 #pragma once
 
 #include "engine/op.h"
+#include "ops/shapes.h"
 
 namespace bittrue {
 
 class LookupInterpolated final : public Op {
  public:
   explicit LookupInterpolated(const NodeSpec& node) {
+    require_inputs(node, 2);
+    require_same_shape(node);
     if (node.inputs[1]->elements() != 513) throw DataError("table needs 513 entries");
     if (node.inputs[0]->dtype != DType::int16 || node.outputs[0]->dtype != DType::int16)
       throw DataError("input and output must be int16");

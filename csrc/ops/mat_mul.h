@@ -4,19 +4,25 @@
 
 #include "engine/stage_attributes.h"
 #include "ops/operand.h"
+#include "ops/shapes.h"
 
 namespace bittrue {
 
 class MatMul final : public Op {
  public:
   explicit MatMul(const NodeSpec& node)
-      : a_zero_point_(node.attributes.integer("a_zero_point", 0)),
+      : a_zero_point_(with_inputs(node, 2).attributes.integer("a_zero_point", 0)),
         b_zero_point_(node.attributes.integers("b_zero_point", {0})),
-        stage_(read_output_stage(node, node.inputs[1]->shape.back())),
+        stage_(read_output_stage(node, columns_of(node))),
         a_batch_(leading(node.inputs[0]->shape), leading(node.outputs[0]->shape)),
         b_batch_(leading(node.inputs[1]->shape), leading(node.outputs[0]->shape)) {
     if (node.inputs[0]->shape.back() != node.inputs[1]->shape[node.inputs[1]->shape.size() - 2])
       throw DataError("inner dimensions of the matrix product differ");
+    const Shape &a = node.inputs[0]->shape, &y = node.outputs[0]->shape;
+    const int64_t columns = columns_of(node);
+    require(y.back() == columns && y[y.size() - 2] == a[a.size() - 2], "rows or columns of the product differ");
+    require_per_channel(node, 2, columns);
+    require_entries(b_zero_point_.size(), columns, "b_zero_point needs one entry or one per column");
   }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
@@ -40,6 +46,10 @@ class MatMul final : public Op {
   }
 
  private:
+  static int64_t columns_of(const NodeSpec& node) {
+    require(node.inputs[1]->shape.size() >= 2, "a matrix product needs at least two dimensions");
+    return node.inputs[1]->shape.back();
+  }
   static Shape leading(const Shape& shape) {
     if (shape.size() < 2) throw DataError("a matrix product needs at least two dimensions");
     return Shape(shape.begin(), shape.end() - 2);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/stage_attributes.h"
+#include "ops/shapes.h"
 #include "ops/window.h"
 
 namespace bittrue {
@@ -9,7 +10,7 @@ namespace bittrue {
 class MaxPool2d final : public Op {
  public:
   explicit MaxPool2d(const NodeSpec& node)
-      : window_(read_window(node, node.attributes.integers("kernel"))), stage_(read_output_stage(node, 1)) {}
+      : window_(read_window(node, pool_kernel_of(node))), stage_(read_output_stage(node, 1)) {}
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
     const int64_t H = in[0].dim(2), W = in[0].dim(3), OH = out[0].dim(2), OW = out[0].dim(3);

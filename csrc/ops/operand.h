@@ -5,6 +5,7 @@
 
 #include "engine/op.h"
 #include "ops/broadcast.h"
+#include "ops/shapes.h"
 
 namespace bittrue {
 
@@ -23,6 +24,8 @@ class Operand {
 
 // All inputs of a node against its first output.
 inline std::vector<Operand> read_operands(const NodeSpec& node) {
+  require_inputs(node, node.inputs.size());
+  require(node.inputs.size() >= 2, "two or more operands are needed");
   std::vector<Operand> all;
   for (const TensorType* input : node.inputs) all.emplace_back(input->shape, node.outputs[0]->shape);
   return all;

@@ -3,16 +3,18 @@
 #pragma once
 
 #include "engine/stage_attributes.h"
+#include "ops/shapes.h"
 
 namespace bittrue {
 
 class Prelu final : public Op {
  public:
   explicit Prelu(const NodeSpec& node)
-      : x_zero_point_(node.attributes.integer("x_zero_point", 0)),
+      : x_zero_point_(with_inputs(node, 2).attributes.integer("x_zero_point", 0)),
         positive_(read_output_stage(node, 1)),
         negative_(positive_),
         shared_(node.inputs[1]->elements() == 1) {
+    require_same_shape(node);
     const int64_t channels = node.inputs[0]->shape.size() > 1 ? node.inputs[0]->shape[1] : 1;
     if (!shared_ && node.inputs[1]->elements() != channels) throw DataError("slope needs one value or one per channel");
     negative_.requant = read_requantizer(node.attributes, channels, "negative_");

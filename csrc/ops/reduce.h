@@ -6,17 +6,20 @@
 
 #include "engine/stage_attributes.h"
 #include "ops/axes.h"
+#include "ops/shapes.h"
 
 namespace bittrue {
 
 class Reduce final : public Op {
  public:
   explicit Reduce(const NodeSpec& node)
-      : kind_(node.attributes.choice<Kind>("kind", {"sum", "mean", "max", "min"}, "sum")),
+      : kind_(with_inputs(node, 1).attributes.choice<Kind>("kind", {"sum", "mean", "max", "min"}, "sum")),
         x_zero_point_(node.attributes.integer("x_zero_point", 0)),
         offsets_(reduction_offsets(node.inputs[0]->shape, node.attributes.integers("axes"))),
         stage_(read_output_stage(node, 1)) {
     node.attributes.integer("keepdims", 1);  // in the shape of the output already
+    require(node.outputs[0]->elements() == static_cast<int64_t>(offsets_.kept.size()), "the output has another size");
+    require(!offsets_.reduced.empty(), "nothing to reduce");
   }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {

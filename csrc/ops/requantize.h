@@ -2,13 +2,17 @@
 #pragma once
 
 #include "engine/stage_attributes.h"
+#include "ops/shapes.h"
 
 namespace bittrue {
 
 class Requantize final : public Op {
  public:
   explicit Requantize(const NodeSpec& node)
-      : x_zero_point_(node.attributes.integer("x_zero_point", 0)), axis_(node.attributes.integer("axis", 1)) {
+      : x_zero_point_(with_inputs(node, 1).attributes.integer("x_zero_point", 0)),
+        axis_(node.attributes.integer("axis", 1)) {
+    require_same_shape(node);
+    require(axis_ >= 0, "axis is negative");
     const Shape& shape = node.inputs[0]->shape;
     channels_ = axis_ < static_cast<int64_t>(shape.size()) ? shape[static_cast<size_t>(axis_)] : 1;
     for (size_t d = static_cast<size_t>(axis_) + 1; d < shape.size(); ++d) inner_ *= shape[d];

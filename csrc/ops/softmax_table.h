@@ -5,18 +5,23 @@
 #include <algorithm>
 
 #include "engine/stage_attributes.h"
+#include "ops/shapes.h"
 
 namespace bittrue {
 
 class SoftmaxTable final : public Op {
  public:
   explicit SoftmaxTable(const NodeSpec& node)
-      : axis_(node.attributes.integer("axis", 1)),
+      : axis_(with_inputs(node, 2).attributes.integer("axis", 1)),
         output_scale_(static_cast<float>(node.attributes.real("output_scale", 1.0))),
         rounding_(read_rounding(node.attributes, "rounding", "half_away")),
         zero_point_(node.attributes.integer("zero_point", 0)),
         clamp_min_(node.attributes.integer("clamp_min", info(node.outputs[0]->dtype).min)),
         clamp_max_(node.attributes.integer("clamp_max", info(node.outputs[0]->dtype).max)) {
+    require_same_shape(node);
+    require(node.inputs[1]->dtype == DType::float32, "the table must be float32");
+    require(clamp_min_ >= info(node.outputs[0]->dtype).min && clamp_max_ <= info(node.outputs[0]->dtype).max,
+            "clamp range outside the output type");
     if (node.inputs[1]->elements() != 256) throw DataError("table needs 256 entries");
     if (axis_ < 0 || axis_ >= static_cast<int64_t>(node.inputs[0]->shape.size())) throw DataError("bad axis");
   }
