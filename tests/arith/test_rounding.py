@@ -46,7 +46,7 @@ def test_all_16_bit_values(mode: str, shift: int) -> None:
 def test_all_ties_of_32_bits(mode: str) -> None:
     shift = 16
     ties = (np.arange(-(2**15), 2**15) * 2**shift + 2 ** (shift - 1)).tolist()
-    around = [t + d for t in ties[::7] for d in (-1, 0, 1)]
+    around = [t + d for t in ties for d in (-1, 0, 1)]
     got = _core.output_stage(around, {"requant": "shift", "shift": [shift], "rounding": mode}, "int32")
     assert got == [exact(Fraction(v, 2**shift), mode) for v in around]
 
