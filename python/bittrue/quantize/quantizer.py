@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bittrue.errors import UnsupportedError, UsageError
 from bittrue.graph.ir import Graph, TensorType
 from bittrue.quantize.context import Context, FallbackError, QuantizeOptions
-from bittrue.quantize.floating import lower_float
+from bittrue.quantize.floating import FLOAT_OPS, lower_float
 from bittrue.quantize.model import QuantizedModel
 from bittrue.quantize.movement import MOVEMENT, resize
 from bittrue.quantize.ranges import Threshold, import_ranges, propagate
@@ -50,6 +50,8 @@ def quantize(
     unsupported: list[str] = []
     for node in graph.nodes:
         if lost.intersection(node.inputs):
+            if not _known(target, node.op):
+                unsupported.append(f"{node.name} ({node.op}): no implementation")
             lost.update(node.outputs)
             continue
         if integer and node.name not in options.float_layers:
@@ -81,6 +83,11 @@ def quantize(
     arithmetic = {name: rule.value for name, rule in profile.rules.items()}
     meta = {"float_layers": {k: v for k, v in reasons.items()}}
     return QuantizedModel(ctx.graph, profile.name, precision, arithmetic, ctx.tensors, meta)
+
+
+def _known(target: Target, op: str) -> bool:
+    """Whether any rule of the target names the op."""
+    return op in target.lowering.INT8 or op in MOVEMENT or op in FLOAT_OPS or op == "Resize"
 
 
 def remove_unread(ctx: Context) -> None:
