@@ -237,6 +237,21 @@ def topk(ctx: Context, rules: FloatRules, node: Node) -> None:
     ctx.graph.nodes.append(Node("TopK", node.name, [source], list(node.outputs), attrs, "bittrue"))
 
 
+def cast(ctx: Context, rules: FloatRules, node: Node) -> None:
+    """To the element type of the float graph; casts between float types are copies."""
+    tensor = node.outputs[0]
+    ctx.emit(
+        "Cast",
+        node.name,
+        [ctx.read_float(node.inputs[0])],
+        tensor,
+        ctx.source.types[tensor].dtype,
+        attrs={},
+        like=tensor,
+    )
+    ctx.floats[tensor] = tensor
+
+
 def where(ctx: Context, rules: FloatRules, node: Node) -> None:
     ctx.write_float("Where", node, [ctx.read_float(i) for i in node.inputs], {})
 
@@ -245,7 +260,7 @@ FLOAT_OPS = {
     "Conv": conv, "ConvTranspose": conv_transpose, "Gemm": matmul, "MatMul": matmul, "MaxPool": pool,
     "AveragePool": pool, "PRelu": prelu, "Clip": clip, "Softmax": softmax, "LogSoftmax": softmax,
     "LayerNormalization": normalize, "InstanceNormalization": normalize, "Concat": concat, "ArgMax": argmax,
-    "TopK": topk, "Where": where, "Activation": unary,
+    "TopK": topk, "Where": where, "Cast": cast, "Activation": unary,
     **dict.fromkeys(UNARY, unary), **dict.fromkeys(BINARY, binary), **dict.fromkeys(REDUCE, reduce),
 }  # fmt: skip
 
