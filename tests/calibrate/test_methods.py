@@ -117,13 +117,26 @@ def test_common_rules() -> None:
         calibrate(identity_graph(), records([1, 2, 3, 4]), method="magic")
 
 
+def test_all_zero_records() -> None:
+    rows = [[0.0] * 4] * 3 + [[-5.0, 1.0, 2.0, 5.0]]
+    native, published = (
+        calibrate(identity_graph(), records(*rows), method="mse", parameters=Parameters(variant=v)).tensors["x"]
+        for v in ("native", "tpumlir")
+    )
+    alone = calibrate(identity_graph(), records(rows[-1]), method="mse", parameters=Parameters(variant="native"))
+    assert native.threshold == alone.tensors["x"].threshold
+    assert published.threshold == pytest.approx((3 + octav(np.float32(rows[-1]), published=True)) / 4)
+    with pytest.raises(UsageError, match="no variant 'magic' of mse"):
+        calibrate(identity_graph(), records(rows[-1]), method="mse", parameters=Parameters(variant="magic"))
+
+
 @pytest.mark.parametrize("method", ["max", "mse", "percentile9999"])
 def test_order_does_not_matter(method: str) -> None:
     rng = np.random.default_rng(0)
     rows = [rng.normal(0, 1, 4).tolist() for _ in range(20)]
     forward = calibrate(identity_graph(), records(*rows), method=method).tensors
     backward = calibrate(identity_graph(), records(*rows[::-1]), method=method).tensors
-    assert all(backward[n].threshold == pytest.approx(t.threshold, rel=1e-12) for n, t in forward.items())
+    assert {n: t.threshold for n, t in backward.items()} == {n: t.threshold for n, t in forward.items()}
 
 
 def test_tables(tmp_path: Path) -> None:
@@ -141,12 +154,36 @@ def test_tables(tmp_path: Path) -> None:
         ("a 1 0 1\na 2 0 2\n", "stands twice"),
         ("a inf 0 1\n", "expected"),
         ("# nothing\n", "no thresholds"),
+        ("a 0 0 0\n", "threshold 0"),
         ("{}", "not a calibration table"),
+        ('{"schema": "bittrue-cali/1", "tensors": {}}', "no thresholds"),
+        ('{"schema": "bittrue-cali/1", "tensors": {"a": {}, "a": {}}}', "'a' stands twice"),
         ('{"schema": "other"}', "schema 'other'"),
     ):
         (tmp_path / "bad").write_text(text)
         with pytest.raises(DataError, match=message):
             CalibrationTable.read(tmp_path / "bad")
+
+
+def test_the_text_format_refuses_thresholds_it_would_round_to_zero(tmp_path: Path) -> None:
+    table = CalibrationTable({"tiny": Threshold(4e-8, 0.0, 4e-8)})
+    with pytest.raises(DataError, match="'tiny' to 0"):
+        table.write(tmp_path / "t.table")
+    assert not (tmp_path / "t.table").exists()
+    table.write(tmp_path / "t.json")
+    assert CalibrationTable.read(tmp_path / "t.json").tensors["tiny"].threshold == 4e-8
+
+
+def test_arrays_that_are_no_samples(tmp_path: Path) -> None:
+    np.save(tmp_path / "text.npy", np.array([["a", "b", "c", "d"]]))
+    with pytest.raises(DataError, match=r"text\.npy.*not numbers"):
+        list(Records(identity_graph(), tmp_path / "text.npy", Preprocess()))
+    np.savez(tmp_path / "labels.npz", x=np.zeros((2, 4), np.float32), label=np.array([3, 1]))
+    labels = [r.labels for r in Records(identity_graph(), tmp_path / "labels.npz", Preprocess())]
+    assert [int(v[0]) for v in labels if v is not None] == [3, 1]
+    np.savez(tmp_path / "short.npz", x=np.zeros((2, 4), np.float32), label=np.array([3]))
+    with pytest.raises(DataError, match="1 labels for 2 samples"):
+        list(Records(identity_graph(), tmp_path / "short.npz", Preprocess()))
 
 
 def test_pictures(tmp_path: Path) -> None:
@@ -165,6 +202,12 @@ def test_pictures(tmp_path: Path) -> None:
     assert load(mode="crop", channels="BGR")[0, :, 0, 0].tolist() == [50, 100, 200]
     letterbox = load(mode="letterbox", mean=[100.0], scale=[0.5])
     assert letterbox[0, 0, 0, 0] == 7.0 and letterbox[0, 0, 1, 0] == 50.0
+    with pytest.raises(DataError, match="mean has 2 entries for 3 channels"):
+        load(mean=[1.0, 2.0])
+    graph.types["x"] = TensorType("float32", (2, 3, 4, 4))
+    with pytest.raises(DataError, match="a batch of 2"):
+        load()
+    graph.types["x"] = TensorType("float32", (1, 3, 4, 4))
     (tmp_path / "bad.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"bad\.png"):
         list(Records(graph, tmp_path / "bad.png", Preprocess()))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
+import numpy as np
 from rich.progress import track
 
 from bittrue.calibrate.data import Record
@@ -53,7 +55,9 @@ def calibrate(
             elif chosen.needs == "top":
                 s.keep_top(x, int(x.size * total * share) + 3)
             elif chosen.needs == "octav":
-                s.octav.append(octav(x, published=parameters.variant == "tpumlir"))
+                published = parameters.variant == "tpumlir"
+                if published or np.any(x):  # an all-zero record says nothing; only the published code counts it
+                    s.octav.append(octav(x, published=published))
     if not names or not stats[names[0]].records:
         raise DataError("no calibration samples")
     if chosen.needs == "histogram" and not growing:
@@ -66,7 +70,7 @@ def calibrate(
             tensors[name] = Threshold(SMALLEST, -SMALLEST if s.min < 0 else 0.0, SMALLEST, chosen.name)
             continue
         t = s.absmax if s.constant else chosen.threshold(s, parameters)
-        t = s.absmax if not t > 0 else min(max(t, SMALLEST), s.absmax)
+        t = min(max(t, SMALLEST), s.absmax) if not math.isnan(t) else SMALLEST
         tensors[name] = Threshold(t, s.min, s.max, chosen.name)
     count = stats[names[0]].records
     return CalibrationTable(tensors, chosen.name, parameters.variant, parameters.bins, count, model_sha256)

@@ -40,6 +40,11 @@ def picture(path: Path, type_: TensorType, options: Preprocess) -> Array:
     channels_first = options.layout == "NCHW"
     c, h, w = type_.shape[1:] if channels_first else (type_.shape[3], type_.shape[1], type_.shape[2])
     order = options.channels or ("GRAY" if c == 1 else "RGB")
+    if type_.shape[0] != 1:
+        raise DataError(f"{path}: a picture fills a batch of one, the input has a batch of {type_.shape[0]}")
+    for key, values in (("mean", options.mean), ("scale", options.scale)):
+        if len(values) not in (1, c):
+            raise DataError(f"{path}: {key} has {len(values)} entries for {c} channels")
     if (order == "GRAY") != (c == 1):
         raise DataError(f"{path}: channel order {order} for an input of {c} channels")
     try:
@@ -145,5 +150,7 @@ class Records:
                 part = array[start : start + batch] if array.ndim else array
                 if part.shape != type_.shape:
                     raise DataError(f"{file}: '{name}' has shape {list(part.shape)}, expected {list(type_.shape)}")
+                if part.dtype.kind not in "biuf":
+                    raise DataError(f"{file}: '{name}' holds {part.dtype}, not numbers")
                 feeds[name] = np.ascontiguousarray(part, type_.dtype)
             yield Record(f"{file.name}[{start}]", feeds, None if labels is None else labels[start : start + batch])

@@ -55,6 +55,13 @@ class CalibrationTable:
 
     def write(self, path: Path) -> None:
         """JSON for *.json, text otherwise; written under a temporary name, then renamed."""
+        if path.suffix != ".json":
+            # Seven decimals are all the text format has.
+            lost = [n for n, t in self.tensors.items() if float(f"{t.threshold:.7f}") == 0]
+            if lost:
+                raise DataError(
+                    f"{path}: the text format rounds the threshold of '{lost[0]}' to 0; write a .json table"
+                )
         text = self.to_json() if path.suffix == ".json" else self.to_text()
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text.encode())
@@ -92,18 +99,29 @@ class CalibrationTable:
 
 
 def _check(where: str, name: str, t: Threshold) -> Threshold:
-    if not all(np.isfinite(v) for v in (t.threshold, t.min, t.max)) or t.threshold < 0:
+    if not all(np.isfinite(v) for v in (t.threshold, t.min, t.max)) or t.threshold <= 0:
         raise DataError(f"{where}: tensor '{name}': threshold {t.threshold}, min {t.min}, max {t.max}")
     return t
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys stand once."""
+    names = [name for name, _ in pairs]
+    twice = next((n for n in names if names.count(n) > 1), None) if len(set(names)) < len(names) else None
+    if twice is not None:
+        raise ValueError(f"'{twice}' stands twice")
+    return dict(pairs)
+
+
 def _read_json(path: Path, text: str) -> CalibrationTable:
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_unique)
         if content["schema"] != SCHEMA:
             raise DataError(f"{path}: schema '{content['schema']}', expected '{SCHEMA}'")
         known = Threshold.__dataclass_fields__
         tensors = {n: Threshold(**{k: v for k, v in t.items() if k in known}) for n, t in content["tensors"].items()}
+        if not tensors:
+            raise DataError(f"{path}: no thresholds")
         for name, t in tensors.items():
             _check(str(path), name, t)
         return CalibrationTable(
