@@ -19,4 +19,5 @@ PYBIND11_MODULE(_core, m) {
   bittrue::bind_program(m);
   bittrue::bind_arith(m);
   bittrue::bind_metrics(m);
+  bittrue::bind_bm1684(m);
 }
