@@ -32,7 +32,10 @@ class WindowOperation : public Operation {
  public:
   explicit WindowOperation(const BdcCommand& c)
       : command_(c), kind_(kind_of(c)), grid_(c, c.opd1_h, c.opd1_w), has_bias_(c.tsk_opd_num == 3) {
-    if (c.opd0_y_ins0 || c.opd0_x_ins0) not_implemented("depthwise or pooling with zero insertion");
+    // Known for int8 depthwise only: a compiled net with it gives the vendor's bits.
+    const bool int8 = c.opt_opd0_prec == static_cast<uint32_t>(Precision::int8);
+    if ((c.opd0_y_ins0 || c.opd0_x_ins0) && !(int8 && kind_ == Kind::depthwise))
+      not_implemented("pooling or float depthwise with zero insertion");
     if (c.opt_opd0_const) not_implemented("pooling of a constant");
     if (c.opt_kernel_rotate) not_implemented("rotated depthwise kernel");
     if (has_bias_ && kind_ != Kind::depthwise) not_implemented("pooling with three operands");
