@@ -224,7 +224,18 @@ class IntegerArithmetic : public ElementWise {
     const int64_t batch = r.first_batch_only ? 0 : n;
     uint32_t buffer[chunk];
     const int64_t packed_at = v.at(batch - batch % v.per_word, c, h, 0) + w * v.w_stride;
-    const uint32_t* words = words_of(context.local(), v, packed_at, count, buffer);
+    const bool one_word = v.w_stride == 0;
+    const uint32_t* words = words_of(context.local(), v, packed_at, one_word ? 1 : count, buffer);
+    if (one_word) {
+      int32_t pair[2];
+      if (p == Precision::int8)
+        context.kernels.load_int8(words, 1, static_cast<int>(batch % 4), is_signed, pair);
+      else
+        context.kernels.load_int16(words, 1, is_signed, pair);
+      const int32_t second = pair[r.first_batch_only ? 0 : 1];
+      for (int64_t i = 0; i < count; ++i) values[2 * i] = pair[0], values[2 * i + 1] = second;
+      return;
+    }
     if (p == Precision::int8)
       context.kernels.load_int8(words, count, static_cast<int>(batch % 4), is_signed, values);
     else
@@ -277,14 +288,11 @@ class IntegerArithmetic : public ElementWise {
       case Eu::sub:
         return k.sub(a, b, r, count, rule_);
       case Eu::max:
-        for (int64_t i = 0; i < count; ++i) r[i] = std::max(a[i], b[i]);
-        return;
+        return k.max(a, b, r, count);
       case Eu::min:
-        for (int64_t i = 0; i < count; ++i) r[i] = std::min(a[i], b[i]);
-        return;
+        return k.min(a, b, r, count);
       case Eu::shift:
-        for (int64_t i = 0; i < count; ++i) r[i] = shifted(a[i], static_cast<int8_t>(b[i]));
-        return;
+        return k.shift16(a, b, r, count, command_.opt_shift_typ);
       case Eu::bit_and:
         for (int64_t i = 0; i < count; ++i) r[i] = a[i] & b[i];
         return;
@@ -297,15 +305,6 @@ class IntegerArithmetic : public ElementWise {
       default:
         std::copy(a, a + count, r);
     }
-  }
-
-  // 16 bits: left shifts wrap (the store keeps the low half), right shifts floor or are logical.
-  int32_t shifted(int32_t v, int amount) const {
-    if (amount >= 16) return 0;
-    if (amount >= 0) return static_cast<int32_t>(static_cast<uint32_t>(v) << amount);
-    const int right = std::min(-amount, 31);
-    return command_.opt_shift_typ ? static_cast<int16_t>(v) >> right
-                                  : static_cast<int32_t>((static_cast<uint32_t>(v) & 0xFFFFu) >> right);
   }
 
   Precision a_precision_, b_precision_;

@@ -150,23 +150,17 @@ class Int8Convolution : public Convolution {
     context.parallel(x_.n * planes_, 1, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         const int64_t n = t / planes_, plane = t % planes_;
-        const uint8_t* low = context.local() + x_.at(n, 2 * plane, 0, 0);
-        const bool two = 2 * plane + 1 < inputs_;
-        const uint8_t* high = two ? context.local() + x_.at(n, 2 * plane + 1, 0, 0) : low;
         int32_t* words = planes<int32_t>(context) + t * grid_.plane_words();
-        const auto fill = [&](auto w_stride) {
-          grid_.fill(words, 0, [&](int64_t iy) {
-            const uint8_t *l = low + iy * x_.h_stride, *h = high + iy * x_.h_stride;
-            return [=](int64_t ix) {
-              const int64_t at = ix * w_stride;
-              return make_pair(widen8(l[at], is_signed), two ? widen8(h[at], is_signed) : 0);
-            };
-          });
-        };
-        if (x_.w_stride == 4)
-          fill(std::integral_constant<int64_t, 4>());
-        else
-          fill(x_.w_stride);
+        const bool two = 2 * plane + 1 < inputs_;
+        Int8Columns(x_, context.local(), n, 2 * plane, is_signed).visit([&](const auto& low) {
+          const auto fill = [&](const auto& high) {
+            grid_.fill(words, 0, [&](int64_t iy) {
+              return [=](int64_t ix) { return make_pair(low(iy, ix), high(iy, ix)); };
+            });
+          };
+          if (!two) return fill([](int64_t, int64_t) { return 0; });
+          Int8Columns(x_, context.local(), n, 2 * plane + 1, is_signed).visit(fill);
+        });
       }
     });
   }

@@ -83,14 +83,30 @@ void tile_pairs(const int32_t* x, const int64_t* offsets, const int32_t* weights
       *reinterpret_cast<IntVector*>(sums + r * tile_columns + p * vector_lanes) = s[r][p];
 }
 
-void row_i32(const int32_t* x, const int64_t* offsets, const int32_t* weights, int64_t terms, int64_t columns,
-             int32_t* sums) {
-  auto* s = reinterpret_cast<uint32_t*>(sums);
-  for (int64_t p = 0; p < columns; ++p) s[p] = 0;
-  for (int64_t t = 0; t < terms; ++t) {
-    const auto* row = reinterpret_cast<const uint32_t*>(x) + offsets[t];
-    const auto w = static_cast<uint32_t>(weights[t]);
-    for (int64_t p = 0; p < columns; ++p) s[p] += row[p] * w;
+void row_pairs(const int32_t* x, const int64_t* offsets, const int32_t* weights, int64_t terms, int64_t columns,
+               int32_t* sums) {
+  constexpr int block = 4 * vector_lanes;
+  int64_t p = 0;
+  for (; p + block <= columns; p += block) {
+    IntVector s[4] = {};
+    for (int64_t t = 0; t < terms; ++t) {
+      const int32_t* row = x + offsets[t] + p;
+      const IntVector w = weights[t] - IntVector{};
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i)
+        s[i] = add_pair_products(s[i], *reinterpret_cast<const IntVector*>(row + i * vector_lanes), w);
+    }
+    for (int i = 0; i < 4; ++i) *reinterpret_cast<IntVector*>(sums + p + i * vector_lanes) = s[i];
+  }
+  for (; p < columns; ++p) {
+    uint32_t s = 0;
+    for (int64_t t = 0; t < terms; ++t) {
+      const int32_t v = x[offsets[t] + p], w = weights[t];
+      const int32_t low = (static_cast<int32_t>(static_cast<uint32_t>(v) << 16) >> 16) *
+                          (static_cast<int32_t>(static_cast<uint32_t>(w) << 16) >> 16);
+      s += static_cast<uint32_t>(low) + static_cast<uint32_t>((v >> 16) * (w >> 16));
+    }
+    sums[p] = static_cast<int32_t>(s);
   }
 }
 
@@ -208,6 +224,25 @@ void sub(const int32_t* a, const int32_t* b, int32_t* r, int64_t count, const In
   for (int64_t i = 0; i < count; ++i) r[i] = clip(round_half_up(a[i] - b[i], s), low, high);
 }
 
+void max(const int32_t* a, const int32_t* b, int32_t* r, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) r[i] = a[i] > b[i] ? a[i] : b[i];
+}
+
+void min(const int32_t* a, const int32_t* b, int32_t* r, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) r[i] = a[i] < b[i] ? a[i] : b[i];
+}
+
+void shift16(const int32_t* a, const int32_t* b, int32_t* r, int64_t count, bool arithmetic) {
+  const int sign = arithmetic ? 16 : 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const int32_t amount = static_cast<int32_t>(static_cast<uint32_t>(b[i]) << 24) >> 24;
+    const int left = amount > 0 ? (amount > 31 ? 31 : amount) : 0;
+    const int right = amount < 0 ? (amount < -31 ? 31 : -amount) : 0;
+    const int32_t extended = static_cast<int32_t>((static_cast<uint32_t>(a[i]) & 0xFFFFu) << sign) >> sign;
+    r[i] = static_cast<int32_t>(static_cast<uint32_t>(extended) << left) >> right;
+  }
+}
+
 // Rows are equal or apart, never shifted against each other, so no iteration depends on another.
 void add_f32(const float* a, const float* b, float* r, int64_t count) {
 #pragma GCC ivdep
@@ -276,8 +311,8 @@ void taylor_f32(const float* x, const float* coefficients, int64_t terms, float*
 }
 
 constexpr bittrue::bm1684::Kernels kernel_table = {
-    tile_f32, row_f32,    row_max_f32, tile_pairs, row_i32, row_max_i32, requantize, load_int8, store_int8,
-    load_int16, store_int16, mul,      mac,        add,     sub,         add_f32,    sub_f32,   mul_f32,
-    mac_f32,  max_f32,    min_f32,     divide_f32, taylor_f32};
+    tile_f32,  row_f32,    row_max_f32, tile_pairs,  row_pairs, row_max_i32, requantize, load_int8, store_int8,
+    load_int16, store_int16, mul,        mac,         add,       sub,         max,        min,       shift16,
+    add_f32,   sub_f32,    mul_f32,     mac_f32,     max_f32,   min_f32,     divide_f32, taylor_f32};
 
 }  // namespace

@@ -28,8 +28,8 @@ struct Kernels {
   // Pairs of 16-bit values: sums[r][p] = sum over t of the dot product of pair weights[t * 4 + r] and pair
   // x[offsets[t] + p], modulo 2^32; a pair is one 32-bit word, first value in the low half.
   void (*tile_pairs)(const int32_t* x, const int64_t* offsets, const int32_t* weights, int64_t terms, int32_t* sums);
-  void (*row_i32)(const int32_t* x, const int64_t* offsets, const int32_t* weights, int64_t terms, int64_t columns,
-                  int32_t* sums);
+  void (*row_pairs)(const int32_t* x, const int64_t* offsets, const int32_t* weights, int64_t terms, int64_t columns,
+                    int32_t* sums);
   void (*row_max_i32)(const int32_t* x, const int64_t* offsets, int64_t terms, int64_t columns, int32_t* result);
 
   // values[i] = saturate(round((values[i] + bias) * 2^-right_shift)); the sum with the bias wraps, the rounding is exact.
@@ -46,6 +46,11 @@ struct Kernels {
   void (*mac)(const int32_t* a, const int32_t* b, int32_t* r, int64_t count, const IntegerRule& rule);
   void (*add)(const int32_t* a, const int32_t* b, int32_t* r, int64_t count, const IntegerRule& rule);
   void (*sub)(const int32_t* a, const int32_t* b, int32_t* r, int64_t count, const IntegerRule& rule);
+  void (*max)(const int32_t* a, const int32_t* b, int32_t* r, int64_t count);
+  void (*min)(const int32_t* a, const int32_t* b, int32_t* r, int64_t count);
+  // 16 bits, by the low 8 bits of b as a signed number: left (the low half of r is the wrapped result) or right,
+  // arithmetic or logical.
+  void (*shift16)(const int32_t* a, const int32_t* b, int32_t* r, int64_t count, bool arithmetic);
 
   // Element-wise on float32.
   void (*add_f32)(const float* a, const float* b, float* r, int64_t count);

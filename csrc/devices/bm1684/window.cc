@@ -99,12 +99,10 @@ class Int8Window : public WindowOperation {
     int32_t* plane = thread_buffer<int32_t>(0, grid_.plane_words() + read_slack);
     int32_t* sums = thread_buffer<int32_t>(1, grid_.positions());
     int32_t* weights = thread_buffer<int32_t>(2, taps());
-    const uint8_t* x = context.local() + x_.at(n, c, 0, 0);
     const int32_t padding = kind_ == Kind::maximum ? (x_signed ? -128 : 0) : 0;
-    grid_.fill(plane, padding, [&](int64_t iy) {
-      const uint8_t* row = x + iy * x_.h_stride;
-      const int64_t w_stride = x_.w_stride;
-      return [=](int64_t ix) { return widen8(row[ix * w_stride], x_signed); };
+    const Int8Columns columns(x_, context.local(), n, c, x_signed);
+    columns.visit([&](const auto& value) {
+      grid_.fill(plane, padding, [&](int64_t iy) { return [=](int64_t ix) { return value(iy, ix); }; });
     });
     int32_t bias = 0;
     if (kind_ == Kind::maximum) {
@@ -112,9 +110,9 @@ class Int8Window : public WindowOperation {
     } else {
       const uint8_t* w = kind_ == Kind::depthwise ? context.local() + w_.at(0, c, 0, 0) : nullptr;
       for (int64_t t = 0; t < taps(); ++t)
-        weights[t] = widen8(w ? w[t] : static_cast<uint8_t>(command_.opd1_addr), w_signed);
+        weights[t] = make_pair(widen8(w ? w[t] : static_cast<uint8_t>(command_.opd1_addr), w_signed), 0);
       if (has_bias_) bias = load_bias(context.local() + bias_.at(0, c, 0, 0), command_.opt_opd2_sign);
-      context.kernels.row_i32(plane, offsets_.data(), weights, taps(), grid_.positions(), sums);
+      context.kernels.row_pairs(plane, offsets_.data(), weights, taps(), grid_.positions(), sums);
     }
     context.kernels.requantize(sums, grid_.positions(), bias, rule_);
     grid_.runs(0, grid_.positions(), [&](int64_t oy, int64_t ox, int64_t first, int64_t count) {
