@@ -127,6 +127,12 @@ void bind_bm1684(py::module_& parent) {
     for (const FieldInfo& f : fields(engine_of(engine))) result.emplace_back(f.name, f.bit, f.width);
     return result;
   });
+  m.def("paths", [] {
+    std::vector<std::string> result = {"reference", "generic"};
+    const std::string best = kernels_of("best").name;
+    if (best != result.back()) result.push_back(best);
+    return result;
+  });
   m.def("decode", &decode, py::arg("engine"), py::arg("commands"));
   m.def("encode", &encode, py::arg("engine"), py::arg("commands"));
   py::class_<Machine>(m, "Machine")
@@ -145,6 +151,8 @@ void bind_bm1684(py::module_& parent) {
              machine.memory.read_device(address, out.mutable_data(), count);
              return out;
            })
+      .def("reset", [](Machine& machine) { machine.memory.reset(); })
+      .def_property_readonly("path", [](const Machine& machine) { return machine.kernels.name; })
       .def("l2", [](const Machine& machine) {
         Bytes out(static_cast<py::ssize_t>(l2_bytes));
         std::memcpy(out.mutable_data(), machine.memory.data(Space::l2), static_cast<size_t>(l2_bytes));

@@ -311,7 +311,7 @@ void taylor_f32(const float* x, const float* coefficients, int64_t terms, float*
 }
 
 constexpr bittrue::bm1684::Kernels kernel_table = {
-    tile_f32,  row_f32,    row_max_f32, tile_pairs,  row_pairs, row_max_i32, requantize, load_int8, store_int8,
+    path_name, tile_f32,  row_f32,    row_max_f32, tile_pairs,  row_pairs, row_max_i32, requantize, load_int8, store_int8,
     load_int16, store_int16, mul,        mac,         add,       sub,         max,        min,       shift16,
     add_f32,   sub_f32,    mul_f32,     mac_f32,     max_f32,   min_f32,     divide_f32, taylor_f32};
 

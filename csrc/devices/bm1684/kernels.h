@@ -18,6 +18,8 @@ struct IntegerRule {
 };
 
 struct Kernels {
+  const char* name;
+
   // sums[r][p] = sum over t of weights[t * 4 + r] * x[offsets[t] + p], in the order of t, for 16 columns p.
   void (*tile_f32)(const float* x, const int64_t* offsets, const float* weights, int64_t terms, float* sums);
   // The same for one row and any number of columns.

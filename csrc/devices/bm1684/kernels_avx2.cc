@@ -11,6 +11,7 @@
 
 namespace {
 
+constexpr const char* path_name = "avx2";
 constexpr int vector_lanes = 8;
 typedef int32_t Int32x8 __attribute__((vector_size(32), aligned(4)));
 

@@ -4,6 +4,7 @@
 
 namespace {
 
+constexpr const char* path_name = "generic";
 constexpr int vector_lanes = 4;
 typedef int32_t Int32x4 __attribute__((vector_size(16), aligned(4)));
 

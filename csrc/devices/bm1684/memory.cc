@@ -1,5 +1,6 @@
 #include "devices/bm1684/memory.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -38,20 +39,40 @@ void place_local(View& view, uint64_t address) {
                     " bytes and leaves its lane");
 }
 
+ZeroedBytes::ZeroedBytes(uint64_t size)
+    : data_(static_cast<uint8_t*>(std::calloc(size ? size : 1, 1))), size_(size) {
+  if (!data_) throw DataError("no memory for " + std::to_string(size) + " bytes of simulated memory");
+}
+
 Memory::Memory(uint64_t device_base, uint64_t device_size, uint8_t fill, bool tracking)
     : device_base_(device_base),
-      local_(static_cast<size_t>(local_bytes), fill),
-      l2_(static_cast<size_t>(l2_bytes), 0),
-      device_(device_size, 0) {
+      fill_(fill),
+      local_(static_cast<uint64_t>(local_bytes)),
+      l2_(static_cast<uint64_t>(l2_bytes)),
+      device_(device_size) {
+  if (tracking) {
+    written_[0].resize(local_.size());
+    written_[1].resize(l2_.size());
+    written_[2].resize(device_.size());
+  }
+  start();
+}
+
+void Memory::reset() {
+  std::memset(l2_.data(), 0, l2_.size());
+  std::memset(device_.data(), 0, device_.size());
+  start();
+}
+
+void Memory::start() {
+  std::memset(local_.data(), fill_, local_.size());
   write_l2_tables(l2_.data());
-  if (!tracking) return;
-  written_[0].assign(local_.size(), 0);
-  written_[1].assign(l2_.size(), 0);
-  written_[2].assign(device_.size(), 0);
+  if (!tracking()) return;
+  for (auto& flags : written_) std::fill(flags.begin(), flags.end(), uint8_t(0));
   std::memset(written_[1].data() + l2_tables_begin, 1, l2_tables_end - l2_tables_begin);
 }
 
-std::vector<uint8_t>& Memory::bytes(Space space) {
+ZeroedBytes& Memory::bytes(Space space) {
   return space == Space::local ? local_ : (space == Space::l2 ? l2_ : device_);
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,6 +43,22 @@ struct View {
   int64_t reach() const;
 };
 
+// Zeroed bytes whose pages the system provides when they are first touched.
+class ZeroedBytes {
+ public:
+  explicit ZeroedBytes(uint64_t size);
+  uint8_t* data() { return data_.get(); }
+  const uint8_t* data() const { return data_.get(); }
+  uint64_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(uint8_t* p) const { std::free(p); }
+  };
+  std::unique_ptr<uint8_t[], Free> data_;
+  uint64_t size_;
+};
+
 class Memory {
  public:
   // Device memory covers [device_base, device_base + device_size). Local memory starts as `fill` in every byte; device
@@ -59,17 +77,22 @@ class Memory {
   void write_device(uint64_t address, const uint8_t* source, uint64_t count);
   void read_device(uint64_t address, uint8_t* target, uint64_t count) const;
 
+  // Back to the state after construction.
+  void reset();
+
   bool tracking() const { return !written_[0].empty(); }
   // How many bytes of the tensor were never written.
   int64_t count_unwritten(const View& view) const;
   void mark_written(const View& view);
 
  private:
-  std::vector<uint8_t>& bytes(Space space);
+  void start();
+  ZeroedBytes& bytes(Space space);
   int64_t device_offset(uint64_t address, uint64_t count) const;
 
   uint64_t device_base_;
-  std::vector<uint8_t> local_, l2_, device_;
+  uint8_t fill_;
+  ZeroedBytes local_, l2_, device_;
   std::vector<uint8_t> written_[3];  // by Space, one flag a byte
 };
 

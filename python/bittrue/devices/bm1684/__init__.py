@@ -1,0 +1,1 @@
+"""BM1684: command streams, their disassembly, simulation, traces and profiles. The machine is in csrc/devices/bm1684."""
