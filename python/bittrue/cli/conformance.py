@@ -18,13 +18,15 @@ from bittrue.errors import MismatchError
 @click.option("--path", help="Instruction set path to force (see `bittrue doctor`).")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the counts to this file.")
 def conformance_command(directory: Path, target: str, path: str | None, json_file: Path | None) -> None:
-    """Run op vectors recorded from a device or a vendor simulator: DIRECTORY/<layer>/case*.npz.
+    """Run vectors recorded from a device or a vendor simulator: DIRECTORY/<layer>/case*.npz, layers with their tensors
+    or raw command streams with memory before and after.
 
     Zero tolerance: integers by value, floats by bit pattern. Exit code 1 on any mismatch and on an empty folder.
 
     \b
     Example:
       bittrue conformance vectors/bm1684/layers --target bm1684
+      bittrue conformance vectors/bm1684/instr --target bm1684
     """
     results = []
     click.echo(f"{'op':<20} {'cases':>6} {'elements':>10} {'mismatches':>10}")
@@ -32,6 +34,7 @@ def conformance_command(directory: Path, target: str, path: str | None, json_fil
         results.append(r)
         click.echo(
             f"{r.layer:<20} {r.cases:>6} {r.elements:>10} {r.mismatches:>10}"
+            + (f"  {r.undefined} bytes undefined" if r.undefined else "")
             + (f"  first: {r.first_bad}" if r.first_bad else "")
         )
     cases = sum(r.cases for r in results)

@@ -1,4 +1,5 @@
-"""Vectors lie as DIR/<layer>/case*.npz; a target's `CASES` says which node a layer of the recording is."""
+"""Vectors lie as DIR/<layer>/case*.npz: layers with logical tensors (a target's `CASES` says which node a layer of the
+recording is), or raw command streams with memory before and after (a target's `REPLAY` runs them)."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,23 +23,54 @@ CaseMap = Mapping[str, Callable[[Mapping[str, Array]], tuple[Graph, dict[str, Ar
 
 @dataclass
 class LayerResult:
-    """Counts over all cases of one recorded layer."""
+    """Counts over all cases of one recorded layer. elements: compared values, or bytes of command streams; undefined:
+    bytes that depend on never-written memory and were not compared."""
 
     layer: str
     cases: int = 0
     elements: int = 0
     mismatches: int = 0
+    undefined: int = 0
     first_bad: str = ""
+
+    def add(self, file: str, elements: int, mismatches: int, undefined: int = 0) -> None:
+        """Counts one case."""
+        self.cases += 1
+        self.elements += elements
+        self.mismatches += mismatches
+        self.undefined += undefined
+        if mismatches and not self.first_bad:
+            self.first_bad = file
+
+
+class Recording(Protocol):
+    """Counts of a replayed command stream, in bytes."""
+
+    compared: int
+    differing: int
+    undefined: int
+
+
+def _conformance_module(target: str) -> ModuleType:
+    try:
+        return import_module(f"bittrue.targets.{target}.conformance")
+    except ModuleNotFoundError as e:
+        raise UnsupportedError(f"target '{target}' has no conformance cases") from e
 
 
 def cases_of(target: str) -> CaseMap:
     """Recorded layers that the target can replay. Raises UnsupportedError if it has none."""
-    try:
-        module = import_module(f"bittrue.targets.{target}.conformance")
-    except ModuleNotFoundError as e:
-        raise UnsupportedError(f"target '{target}' has no conformance cases") from e
-    cases: CaseMap = module.CASES
+    cases: CaseMap = _conformance_module(target).CASES
     return cases
+
+
+def replay_of(target: str) -> Callable[..., Recording]:
+    """How the target runs recorded command streams. Raises UnsupportedError if it cannot."""
+    module = _conformance_module(target)
+    if not hasattr(module, "REPLAY"):
+        raise UnsupportedError(f"target '{target}' has no simulator of command streams")
+    replay: Callable[..., Recording] = module.REPLAY
+    return replay
 
 
 def count_mismatches(expected: Array, got: Array) -> int:
@@ -71,29 +104,35 @@ def run_conformance(directory: Path, target: str, *, path: str | None = None) ->
     """
     if not directory.is_dir():
         raise DataError(f"{directory}: no such folder")
-    cases = cases_of(target)
+    _conformance_module(target)
     for folder in sorted(p for p in directory.iterdir() if p.is_dir()):
         files = sorted(folder.glob("*.npz"))
         if not files:
             continue
-        if folder.name not in cases:
-            raise UnsupportedError(f"{folder}: target '{target}' has no layer '{folder.name}'")
         result = LayerResult(folder.name)
         for file in files:
             arrays = load_case(file)
-            if "y" not in arrays:
-                raise DataError(f"{file}: no recorded output 'y'")
             try:
-                graph, feeds, output = cases[folder.name](arrays)
-                got = Session(graph, path=path).run(feeds).outputs[output]
-                bad = count_mismatches(arrays["y"], got)
-            except KeyError as e:
-                raise DataError(f"{file}: field {e} is missing") from e
-            except DataError as e:
-                raise DataError(f"{file}: {e}") from e
-            result.cases += 1
-            result.elements += arrays["y"].size
-            result.mismatches += bad
-            if bad and not result.first_bad:
-                result.first_bad = file.name
+                if "bdc" in arrays:
+                    counts = replay_of(target)(arrays, path=path)
+                    result.add(file.name, counts.compared, counts.differing, counts.undefined)
+                else:
+                    result.add(file.name, *_run_layer(arrays, folder.name, target, path))
+            except (DataError, UnsupportedError) as e:
+                raise type(e)(f"{file}: {e}") from e
         yield result
+
+
+def _run_layer(arrays: Mapping[str, Array], layer: str, target: str, path: str | None) -> tuple[int, int]:
+    """(elements, mismatches) of a case with logical tensors."""
+    cases = cases_of(target)
+    if layer not in cases:
+        raise UnsupportedError(f"target '{target}' has no layer '{layer}'")
+    if "y" not in arrays:
+        raise DataError("no recorded output 'y'")
+    try:
+        graph, feeds, output = cases[layer](arrays)
+    except KeyError as e:
+        raise DataError(f"field {e} is missing") from e
+    got = Session(graph, path=path).run(feeds).outputs[output]
+    return arrays["y"].size, count_mismatches(arrays["y"], got)

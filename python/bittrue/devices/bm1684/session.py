@@ -138,9 +138,7 @@ class InstructionSession:
             ranges.append((stage.coeff_mem.address, stage.coeff_mem.binary_coeff.size))
         if stage.io_size:
             ranges.append((stage.io_addr, stage.io_size))
-        for table, io in zip(
-            [*stage.input_tensor, *stage.output_tensor], [*self.inputs, *self.outputs], strict=True
-        ):
+        for table, io in zip([*stage.input_tensor, *stage.output_tensor], [*self.inputs, *self.outputs], strict=True):
             ranges.append((table.device_addr, max(table.size, device_bytes(table, io))))
         used = [(a, n) for a, n in ranges if n]
         if not used:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bittrue.devices.bm1684.replay import replay
 from bittrue.graph.ir import Graph, Node, TensorType
 from bittrue.targets.bm1684.conformance_float import CASES as FLOAT_CASES
 from bittrue.targets.factors import average_pool_factors
@@ -165,3 +166,6 @@ CASES: dict[str, Callable[[Mapping[str, Array]], Case]] = {
     "lut_int8": lookup,
     **FLOAT_CASES,
 }
+
+# Runs recorded command streams.
+REPLAY = replay
