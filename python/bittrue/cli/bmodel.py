@@ -14,7 +14,9 @@ from bittrue.containers.bmodel import Bmodel, check_codes, read_bmodel, write_at
 from bittrue.containers.bmodel_check import check_model
 from bittrue.containers.bmodel_text import STYLES, info_dict, info_text, net_dynamic, print_text, weight_text
 from bittrue.containers.context_combine import combine_dirs
-from bittrue.errors import DataError, MismatchError
+from bittrue.devices.bm1684.commands import ENGINES, command_groups
+from bittrue.devices.bm1684.disasm import disassemble
+from bittrue.errors import DataError, MismatchError, UnsupportedError
 
 _style = click.option("--style", type=click.Choice(STYLES), default=STYLES[0], help="Whose layout to follow.")
 _file = click.argument("file", type=click.Path())
@@ -85,6 +87,44 @@ def print_(file: str, style: str) -> None:
     Example: bittrue bmodel print compilation.bmodel | less
     """
     click.echo(print_text(read_bmodel(file, convert=False), style=style), nl=False)
+
+
+@bmodel_group.command()
+@_file
+@click.option("--net", "net_name", help="Only this network.")
+@click.option("--stage", type=click.IntRange(min=0), help="Only this stage.")
+@click.option("--group", type=click.IntRange(min=0), help="Only this command group.")
+@click.option("--engine", type=click.Choice(ENGINES), help="Only this engine.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with all fields.")
+def disasm(
+    file: str, net_name: str | None, stage: int | None, group: int | None, engine: str | None, as_json: bool
+) -> None:
+    """Command streams of BM1684 as text: one line a command.
+
+    \b
+    Example: bittrue bmodel disasm compilation.bmodel --group 0 --engine bdc
+    """
+    model = read_bmodel(file)
+    if model.chip != "BM1684":
+        raise UnsupportedError(f"{file}: not implemented: command streams of {model.chip}")
+    shown = 0
+    for ref in model.stages():
+        if net_name not in (None, ref.net.name) or stage not in (None, ref.stage_index):
+            continue
+        where = f"net[{ref.net.name}] stage[{ref.stage_index}]"
+        for commands in command_groups(ref.stage, f"{file}: {where}"):
+            if group not in (None, commands.index):
+                continue
+            shown += 1
+            if not as_json:
+                click.echo(
+                    f"# {where} group {commands.index}: {len(commands.bdc)} BDC, {len(commands.gdma)} GDMA commands"
+                )
+            for entry in disassemble(commands, (engine,) if engine else ENGINES):
+                head = {"net": str(ref.net.name), "stage": ref.stage_index}
+                click.echo(json.dumps({**head, **entry}) if as_json else entry["text"])
+    if not shown:
+        raise DataError(f"{file}: no command group of that kind")
 
 
 @bmodel_group.command()

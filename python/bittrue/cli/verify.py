@@ -8,6 +8,8 @@ import click
 
 from bittrue import api
 from bittrue.cli.output import finish
+from bittrue.devices.bm1684.trace import LEVELS
+from bittrue.verify.verify import StreamOptions
 
 
 @click.command("verify")
@@ -17,6 +19,23 @@ from bittrue.cli.output import finish
 @click.option("--layers/--no-layers", default=True, help="Compare every layer with layers_ref.npz where it exists.")
 @click.option("--net_idx", type=int, help="Only this network.")
 @click.option("--stage_idx", type=int, help="Only this stage.")
+@click.option("--trace", type=click.Path(path_type=Path), help="Command streams: write what every command made (.npz).")
+@click.option(
+    "--trace-level",
+    type=click.Choice(LEVELS),
+    default="commands",
+    show_default=True,
+    help="Trace tensors written to device memory, or every command.",
+)
+@click.option("--reference", type=click.Path(path_type=Path), help="Command streams: compare with an earlier trace.")
+@click.option("--check-uninitialized", is_flag=True, help="Command streams: warn of reads of never-written memory.")
+@click.option(
+    "--prefer",
+    type=click.Choice(["gdma", "bdc"]),
+    default="gdma",
+    show_default=True,
+    help="Command streams: which engine goes on when both could.",
+)
 @click.option("--path", help="Instruction set path to force (see `bittrue doctor`).")
 @click.option("--threads", type=int, help="Threads; the result does not depend on it.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result file.")
@@ -30,6 +49,11 @@ def verify_command(
     layers: bool,
     net_idx: int | None,
     stage_idx: int | None,
+    trace: Path | None,
+    trace_level: str,
+    reference: Path | None,
+    check_uninitialized: bool,
+    prefer: str,
     path: str | None,
     threads: int | None,
     json_file: Path | None,
@@ -40,9 +64,14 @@ def verify_command(
     """Simulate a context directory bit by bit and compare it with its reference data, output by output and layer by
     layer. Names the first layer that differs.
 
+    Stages made by `bittrue compile` run as graphs; command streams of the vendor's BM1684 compiler run on the
+    instruction-level simulator.
+
     \b
-    Example:
+    Examples:
       bittrue verify --context_dir demo_output/bm1684
+      bittrue verify --context_dir vendor_net --trace good.npz
+      bittrue verify --context_dir vendor_net --reference good.npz
     """
     result = api.verify(
         directory,
@@ -53,5 +82,6 @@ def verify_command(
         stage_idx=stage_idx,
         path=path,
         threads=threads,
+        stream=StreamOptions(trace, trace_level, reference, check_uninitialized, prefer == "gdma"),
     )
     finish(result, json_file, html_file, junit_file, verbose=verbose)

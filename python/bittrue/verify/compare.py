@@ -11,6 +11,7 @@ import numpy as np
 from bittrue.containers.context_dir import load_npz
 from bittrue.errors import DataError
 from bittrue.report.result import Result, TensorResult, new_result
+from bittrue.verify.traces import compare_traces, first_difference, is_trace
 from bittrue.verify.verdict import Tolerance, judge
 
 Array = np.ndarray[Any, Any]
@@ -57,11 +58,19 @@ def compare_tensors_by_name(
 
 
 def compare(ref: Path | str, got: Path | str, *, accuracy_f: float | None = None, accuracy_i: int = 0) -> Result:
-    """Compares two archives. Raises DataError if nothing could be compared."""
+    """Compares two archives; of two command traces it names the first command that differs.
+
+    Raises DataError if nothing could be compared.
+    """
     ref, got = Path(ref), Path(got)
-    tensors = compare_tensors_by_name(read_archive(ref), read_archive(got), Tolerance(accuracy_f, accuracy_i))
+    tolerance = Tolerance(accuracy_f, accuracy_i)
+    a, b = read_archive(ref), read_archive(got)
+    traces = is_trace(a) or is_trace(b)
+    tensors = compare_traces(a, b, tolerance) if traces else compare_tensors_by_name(a, b, tolerance)
     if not any(t.n or t.verdict != "EQUAL" for t in tensors):
         raise DataError(f"{ref} and {got}: nothing was compared")
     result = new_result("compare", name=got.name)
     result.add_stage(got.name, 0, tensors)
+    if traces and (line := first_difference(a, b, tensors)):
+        result.warnings.append(line)
     return result

@@ -3,28 +3,54 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bittrue.compiler import from_sections
-from bittrue.containers.bmodel import check_codes
+from bittrue.containers.bmodel import StageRef, check_codes
 from bittrue.containers.build import read_compiled, stage_kind
 from bittrue.containers.context_dir import ContextDir
+from bittrue.devices.bm1684.session import InstructionSession
+from bittrue.devices.bm1684.trace import TraceWriter
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.quantize.model import QuantizedModel
 from bittrue.report.result import Result, TensorResult, evidence_counts, new_result
 from bittrue.runtime.session import Session
-from bittrue.verify.compare import compare_tensors_by_name
+from bittrue.verify.compare import compare_tensors_by_name, read_archive
+from bittrue.verify.traces import compare_traces, first_difference
 from bittrue.verify.verdict import Tolerance
 
 Array = np.ndarray[Any, Any]
 REASONS = {
-    "instructions": "instruction stream: not simulated yet",
     "dynamic_ir": "firmware instructions of a dynamic network: not specified publicly",
     "empty": "no commands",
 }
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What only compiled command streams have.
+
+    trace: .npz to write; trace_level: "dma" (tensors written to device memory) or "commands". reference: an earlier
+    trace to compare with, level for level. check_uninitialized: warn of reads of never-written bytes. gdma_first: which
+    engine goes on when both could.
+    """
+
+    trace: Path | None = None
+    trace_level: str = "commands"
+    reference: Path | None = None
+    check_uninitialized: bool = False
+    gdma_first: bool = True
+
+    @property
+    def traces(self) -> bool:
+        return self.trace is not None or self.reference is not None
 
 
 def verify(
@@ -37,6 +63,7 @@ def verify(
     stage_idx: int | None = None,
     path: str | None = None,
     threads: int | None = None,
+    stream: StreamOptions | None = None,
 ) -> Result:
     """Runs every network and stage and reports all of them.
 
@@ -44,65 +71,121 @@ def verify(
     coefficients whose hash is wrong), UsageError for an index out of range, UnsupportedError if a stage is of a kind
     that cannot be simulated.
     """
+    stream = stream or StreamOptions()
     context = ContextDir.open(directory)
     stale = check_codes(context.model)
     if stale:
         raise DataError(f"{directory}: {stale[0]}")
-    inputs, outputs = context.inputs, context.outputs
     stages = list(context.model.stages())
     if net_idx is not None and net_idx not in {s.net_index for s in stages}:
         raise UsageError(f"{directory}: no network {net_idx}")
     chosen = [i for i, s in enumerate(stages) if net_idx in (None, s.net_index) and stage_idx in (None, s.stage_index)]
     if not chosen:
         raise UsageError(f"{directory}: no stage {stage_idx}")
-    if all(stage_kind(stages[i].stage) != "bittrue" for i in chosen):
+    kinds = {i: stage_kind(stages[i].stage) for i in chosen}
+    if all(k in REASONS for k in kinds.values()):
         first = stages[chosen[0]]
         raise UnsupportedError(
-            f"{directory}: network '{first.net.name}' stage {first.stage_index}: {REASONS[stage_kind(first.stage)]}"
+            f"{directory}: network '{first.net.name}' stage {first.stage_index}: {REASONS[kinds[chosen[0]]]}"
         )
-    tolerance = Tolerance(accuracy_f, accuracy_i)
-    result = new_result("verify", name=str(stages[chosen[0]].net.name))
-    labels: list[str] = []
+    if stream.traces and (len(chosen) > 1 or kinds[chosen[0]] != "instructions"):
+        raise UsageError("a trace is of one compiled command stream; choose it with --net_idx and --stage_idx")
+    verifier = _Verifier(context, Tolerance(accuracy_f, accuracy_i), path, threads, stream)
+    verifier.layers = layers and context.has_layers and len(stages) == 1
     for i in chosen:
-        ref = stages[i]
-        if stage_kind(ref.stage) != "bittrue":
-            result.add_stage(str(ref.net.name), ref.stage_index, [], REASONS[stage_kind(ref.stage)])
-            continue
-        compiled = read_compiled(ref.stage)
-        model = from_sections(compiled.sections, compiled.coefficients)
-        session = Session(model.graph, path=path, threads=threads)
-        use_layers = layers and context.has_layers and len(stages) == 1
-        names = [n for n in model.graph.activations() if n not in model.graph.inputs]
-        run = session.run(inputs[i], trace=names if use_layers else False)
-        tensors = []
-        if use_layers:
-            tensors = _with_layers(model, compare_tensors_by_name(context.layers, run.trace, tolerance))
-        got = compare_tensors_by_name(outputs[i], run.outputs, tolerance)
-        for t in _with_layers(model, got):
-            t.role = "output"
-            tensors.append(t)
-        result.add_stage(str(ref.net.name), ref.stage_index, tensors)
-        result.tool |= {"path": session.path, "threads": session.threads}
-        result.target = {"name": model.target, "precision": model.precision}
-        result.inputs += [
+        if kinds[i] in REASONS:
+            verifier.result.add_stage(str(stages[i].net.name), stages[i].stage_index, [], REASONS[kinds[i]])
+        elif kinds[i] == "instructions":
+            verifier.instructions(stages[i], context.inputs[i], context.outputs[i])
+        else:
+            verifier.graph(stages[i], context.inputs[i], context.outputs[i])
+    result = verifier.result
+    result.model["name"] = str(stages[chosen[0]].net.name)
+    result.model |= {k: context.manifest[k] for k in ("model_sha256",) if context.manifest.get(k)}
+    if layers and not context.has_layers:
+        result.warnings.append("no layers_ref.npz: only the network outputs were compared")
+    if layers and context.has_layers and len(stages) > 1:
+        result.warnings.append("layers_ref.npz was left out: it does not say which of the stages it belongs to")
+    constant = [n for o in context.outputs for n, a in o.items() if a.size > 1 and np.all(a == a.flat[0])]
+    result.warnings += [f"reference output '{n}' is constant: equality is weak evidence" for n in constant]
+    return result
+
+
+class _Verifier:
+    """Adds stages to a result."""
+
+    def __init__(
+        self, context: ContextDir, tolerance: Tolerance, path: str | None, threads: int | None, stream: StreamOptions
+    ) -> None:
+        self.context, self.tolerance, self.path, self.threads, self.stream = context, tolerance, path, threads, stream
+        self.layers = False
+        self.result = new_result("verify", name="")
+        self._labels: list[str] = []
+
+    def _note(self, session: Session | InstructionSession, inputs: Mapping[str, Array], labels: list[str]) -> None:
+        self.result.tool |= {"path": session.path, "threads": session.threads}
+        self.result.inputs += [
             {
                 "name": n,
                 "shape": list(a.shape),
                 "dtype": str(a.dtype),
                 "sha256": hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest(),
             }
-            for n, a in inputs[i].items()
+            for n, a in inputs.items()
         ]
-        labels += [str(n.attrs.get("evidence", "")) for n in model.graph.nodes]
-    result.target["evidence"] = evidence_counts(labels)
-    result.model |= {k: context.manifest[k] for k in ("model_sha256",) if context.manifest.get(k)}
-    if layers and not context.has_layers:
-        result.warnings.append("no layers_ref.npz: only the network outputs were compared")
-    if layers and context.has_layers and len(stages) > 1:
-        result.warnings.append("layers_ref.npz was left out: it does not say which of the stages it belongs to")
-    constant = [n for o in outputs for n, a in o.items() if a.size > 1 and np.all(a == a.flat[0])]
-    result.warnings += [f"reference output '{n}' is constant: equality is weak evidence" for n in constant]
-    return result
+        self._labels += labels
+        self.result.target["evidence"] = evidence_counts(self._labels)
+
+    def graph(self, ref: StageRef, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+        """A stage compiled by this project."""
+        compiled = read_compiled(ref.stage)
+        model = from_sections(compiled.sections, compiled.coefficients)
+        session = Session(model.graph, path=self.path, threads=self.threads)
+        names = [n for n in model.graph.activations() if n not in model.graph.inputs]
+        run = session.run(inputs, trace=names if self.layers else False)
+        tensors = []
+        if self.layers:
+            tensors = _with_layers(model, compare_tensors_by_name(self.context.layers, run.trace, self.tolerance))
+        for t in _with_layers(model, compare_tensors_by_name(outputs, run.outputs, self.tolerance)):
+            t.role = "output"
+            tensors.append(t)
+        self.result.add_stage(str(ref.net.name), ref.stage_index, tensors)
+        self.result.target |= {"name": model.target, "precision": model.precision}
+        self._note(session, inputs, [str(n.attrs.get("evidence", "")) for n in model.graph.nodes])
+
+    def instructions(self, ref: StageRef, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+        """A stage of command streams, compiled by the vendor's tools."""
+        options = self.stream
+        session = InstructionSession(
+            self.context.model,
+            ref,
+            path=self.path,
+            threads=self.threads,
+            gdma_first=options.gdma_first,
+            check_uninitialized=options.check_uninitialized,
+        )
+        tensors: list[TensorResult] = []
+        with ExitStack() as stack:
+            if not options.traces:
+                run = session.run(inputs)
+            else:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                trace = options.trace or folder / "trace.npz"
+                with TraceWriter(trace, options.trace_level) as writer:
+                    run = session.run(inputs, writer.record)
+                if options.reference is not None:
+                    expected, got = read_archive(options.reference), read_archive(trace)
+                    tensors = compare_traces(expected, got, self.tolerance)
+                    if line := first_difference(expected, got, tensors):
+                        self.result.warnings.append(line)
+        for t in compare_tensors_by_name(outputs, run.outputs, self.tolerance):
+            t.role, t.evidence, t.index = "output", "measured", len(tensors)
+            tensors.append(t)
+        self.result.add_stage(str(ref.net.name), ref.stage_index, tensors)
+        self.result.target |= {"name": "bm1684", "precision": "compiled command streams"}
+        for read in session.uninitialized:
+            self.result.warnings.append(f"{read.command}: {read.operand} reads {read.bytes} bytes never written")
+        self._note(session, inputs, ["measured"] * sum(len(g.order) for g in session.groups))
 
 
 def _with_layers(model: QuantizedModel, tensors: list[TensorResult]) -> list[TensorResult]:
