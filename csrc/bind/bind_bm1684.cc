@@ -79,8 +79,9 @@ py::dict access_dict(const Access& a, const Memory& memory) {
   d["write"] = a.write;
   d["element"] = element_name(a.element);
   d["space"] = space_name(v.space);
-  const int64_t base = v.space == Space::local ? 0x08000000 + v.start_lane * lane_bytes
-                                               : static_cast<int64_t>(v.space == Space::l2 ? l2_base : memory.device_base());
+  const int64_t base = v.space == Space::local
+                           ? 0x08000000 + v.start_lane * lane_bytes
+                           : static_cast<int64_t>(v.space == Space::l2 ? l2_base : memory.device_base());
   d["address"] = base + v.offset;
   d["shape"] = std::vector<int64_t>{v.n, v.c, v.h, v.w};
   d["strides"] = std::vector<int64_t>{v.n_stride, v.c_stride, v.h_stride, v.w_stride};
@@ -164,8 +165,7 @@ void bind_bm1684(py::module_& parent) {
            }),
            py::arg("bdc"), py::arg("gdma"), py::arg("machine"))
       .def(
-          "order",
-          [](const bm1684::Program& p, bool gdma_first) { return p.order(preference_of(gdma_first)); },
+          "order", [](const bm1684::Program& p, bool gdma_first) { return p.order(preference_of(gdma_first)); },
           py::arg("gdma_first") = true)
       .def("steps",
            [](const bm1684::Program& p, const Machine& machine) {

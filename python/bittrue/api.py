@@ -18,10 +18,11 @@ from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.calibrate.methods import Parameters
 from bittrue.calibrate.table import CalibrationTable
 from bittrue.compiler import digest, from_sections, to_sections
-from bittrue.containers.bmodel import read_bmodel, write_atomic
+from bittrue.containers.bmodel import Bmodel, StageRef, read_bmodel, write_atomic
 from bittrue.containers.build import IoTensor, build_bmodel, read_compiled, stage_kind
 from bittrue.containers.context_dir import file_sha256, save_npz, write_context_dir
 from bittrue.containers.payload import FLAG_DIGESTS, FLAG_FLOAT_LAYERS, pack_payload
+from bittrue.devices.bm1684.session import InstructionSession
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.graph.ir import Graph
 from bittrue.graph.onnx_io import DOMAIN
@@ -36,8 +37,8 @@ from bittrue.verify.compare import compare
 from bittrue.verify.verify import verify
 
 __all__ = [
-    "AuditResult", "RunResult", "Session", "audit", "calibrate", "compare", "compile", "load", "load_float", "quantize",
-    "records", "verify", "write_npz",
+    "AuditResult", "InstructionSession", "RunResult", "Session", "audit", "calibrate", "compare", "compile", "load",
+    "load_float", "open_session", "quantize", "records", "verify", "write_npz",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
@@ -73,32 +74,71 @@ def is_quantized_onnx(path: Path) -> bool:
     return any(o.domain == DOMAIN for o in model.opset_import)
 
 
-def load(path: Path | str, *, net: str | None = None, stage: int = 0) -> QuantizedModel:
-    """The quantized model in a .bmodel, a context directory or a quantized .onnx.
-
-    Raises DataError for broken files and unknown nets or stages, UnsupportedError for stages of another kind.
-    """
+def find_stage(path: Path | str, *, net: str | None = None, stage: int = 0) -> tuple[Bmodel, StageRef]:
+    """A stage of a .bmodel or context directory. Raises DataError for broken files, UsageError for unknown nets."""
     path = Path(path)
     if path.is_dir():
         path = path / "compilation.bmodel"
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    if path.suffix.lower() == ".onnx":
+    model = read_bmodel(path)
+    names = [str(n.name) for n in model.nets]
+    wanted = net or (names[0] if names else "")
+    if wanted not in names:
+        raise UsageError(f"{path}: no network '{wanted}'; it has {', '.join(names) or 'none'}")
+    ref = next((r for r in model.stages() if wanted == str(r.net.name) and r.stage_index == stage), None)
+    if ref is None:
+        raise UsageError(f"{path}: network '{wanted}' has no stage {stage}")
+    return model, ref
+
+
+def load(path: Path | str, *, net: str | None = None, stage: int = 0) -> QuantizedModel:
+    """The quantized model in a .bmodel, a context directory or a quantized .onnx.
+
+    Raises DataError for broken files, UsageError for unknown nets or stages, UnsupportedError for stages of another
+    kind.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".onnx" and path.is_file():
         if not is_quantized_onnx(path):
             raise DataError(f"{path}: a float model; compile it first")
         return QuantizedModel.from_onnx(onnx.load(str(path)))
-    model = read_bmodel(path)
-    names = [str(n.name) for n in model.nets]
-    if net is not None and net not in names:
-        raise UsageError(f"{path}: no network '{net}'; it has {', '.join(names)}")
-    wanted = next((r for r in model.stages() if (net or names[0]) == str(r.net.name) and r.stage_index == stage), None)
-    if wanted is None:
-        raise UsageError(f"{path}: network '{net or names[0]}' has no stage {stage}")
-    kind = stage_kind(wanted.stage)
+    _, ref = find_stage(path, net=net, stage=stage)
+    kind = stage_kind(ref.stage)
     if kind != "bittrue":
-        raise UnsupportedError(f"{path}: network '{wanted.net.name}' stage {stage}: {kind.replace('_', ' ')}")
-    compiled = read_compiled(wanted.stage)
+        raise UnsupportedError(f"{path}: network '{ref.net.name}' stage {stage}: {kind.replace('_', ' ')}")
+    compiled = read_compiled(ref.stage)
     return from_sections(compiled.sections, compiled.coefficients)
+
+
+def open_session(
+    path: Path | str,
+    *,
+    net: str | None = None,
+    stage: int = 0,
+    path_: str | None = None,
+    threads: int | None = None,
+    gdma_first: bool = True,
+    check_uninitialized: bool = False,
+) -> Session | InstructionSession:
+    """A runnable stage: a quantized graph, or the command streams of a compiled BM1684 network.
+
+    path_: instruction set path. gdma_first, check_uninitialized: of command streams, see `InstructionSession`.
+    Raises what `load` raises.
+    """
+    file = Path(path)
+    if file.suffix.lower() != ".onnx":
+        model, ref = find_stage(file, net=net, stage=stage)
+        if stage_kind(ref.stage) == "instructions":
+            return InstructionSession(
+                model,
+                ref,
+                path=path_,
+                threads=threads,
+                gdma_first=gdma_first,
+                check_uninitialized=check_uninitialized,
+            )
+    return Session(load(file, net=net, stage=stage).graph, path=path_, threads=threads)
 
 
 def records(graph: Graph, data: Path, options: Preprocess | None = None, limit: int | None = None) -> Records:

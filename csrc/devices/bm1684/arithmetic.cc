@@ -1,5 +1,6 @@
-// Task type 3, tensor arithmetic. Semantics: measured on the vendor's simulator; integer results round half up, saturate
-// by the sign flags of the operands, and leave the batches of a packed word alone that the shape does not name.
+// Task type 3, tensor arithmetic. Semantics: measured on the vendor's simulator; integer results round half up,
+// saturate by the sign flags of the operands, and leave the batches of a packed word alone that the shape does not
+// name.
 #include <algorithm>
 #include <cstring>
 

@@ -119,8 +119,7 @@ class Int8Convolution : public Convolution {
     add_access("res0", y_, element_of(Precision::int8, is_signed_), true);
     for (int64_t ky = 0; ky < c.opd1_h; ++ky)
       for (int64_t kx = 0; kx < c.opd1_w; ++kx)
-        for (int64_t p = 0; p < planes_; ++p)
-          offsets_.push_back(p * grid_.plane_words() + grid_.tap_offset(ky, kx));
+        for (int64_t p = 0; p < planes_; ++p) offsets_.push_back(p * grid_.plane_words() + grid_.tap_offset(ky, kx));
   }
 
   void run(const RunContext& context) const override {
@@ -132,8 +131,7 @@ class Int8Convolution : public Convolution {
                                  weights<int32_t>(context) + block * terms() * tile_rows, terms(), sums);
       for (int64_t r = 0; r < tile_rows && block * tile_rows + r < outputs_; ++r) {
         const int64_t oc = block * tile_rows + r;
-        const int32_t bias =
-            has_bias_ ? load_bias(context.local() + bias_.at(0, oc, 0, 0), command_.opt_opd2_sign) : 0;
+        const int32_t bias = has_bias_ ? load_bias(context.local() + bias_.at(0, oc, 0, 0), command_.opt_opd2_sign) : 0;
         int32_t* row = sums + r * tile_columns;
         context.kernels.requantize(row, tile_columns, bias, rule_);
         grid_.runs(p, end, [&](int64_t oy, int64_t ox, int64_t first, int64_t count) {
@@ -154,9 +152,8 @@ class Int8Convolution : public Convolution {
         const bool two = 2 * plane + 1 < inputs_;
         Int8Columns(x_, context.local(), n, 2 * plane, is_signed).visit([&](const auto& low) {
           const auto fill = [&](const auto& high) {
-            grid_.fill(words, 0, [&](int64_t iy) {
-              return [=](int64_t ix) { return make_pair(low(iy, ix), high(iy, ix)); };
-            });
+            grid_.fill(words, 0,
+                       [&](int64_t iy) { return [=](int64_t ix) { return make_pair(low(iy, ix), high(iy, ix)); }; });
           };
           if (!two) return fill([](int64_t, int64_t) { return 0; });
           Int8Columns(x_, context.local(), n, 2 * plane + 1, is_signed).visit(fill);

@@ -1,6 +1,6 @@
-// The loops behind kernels.h, included by one translation unit per instruction set, which compiles them for its machine.
-// Everything has internal linkage and no function of another header is called, so no code of one path can leak into
-// another.
+// The loops behind kernels.h, included by one translation unit per instruction set, which compiles them for its
+// machine. Everything has internal linkage and no function of another header is called, so no code of one path can leak
+// into another.
 
 namespace {
 
@@ -42,8 +42,7 @@ void row_f32(const float* x, const int64_t* offsets, const float* weights, int64
     for (int64_t t = 0; t < terms; ++t) {
       const float* row = x + offsets[t] + p;
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i)
-        s[i] += *reinterpret_cast<const FloatVector*>(row + i * vector_lanes) * weights[t];
+      for (int i = 0; i < 4; ++i) s[i] += *reinterpret_cast<const FloatVector*>(row + i * vector_lanes) * weights[t];
     }
     for (int i = 0; i < 4; ++i) *reinterpret_cast<FloatVector*>(sums + p + i * vector_lanes) = s[i];
   }
@@ -311,8 +310,8 @@ void taylor_f32(const float* x, const float* coefficients, int64_t terms, float*
 }
 
 constexpr bittrue::bm1684::Kernels kernel_table = {
-    path_name, tile_f32,  row_f32,    row_max_f32, tile_pairs,  row_pairs, row_max_i32, requantize, load_int8, store_int8,
-    load_int16, store_int16, mul,        mac,         add,       sub,         max,        min,       shift16,
-    add_f32,   sub_f32,    mul_f32,     mac_f32,     max_f32,   min_f32,     divide_f32, taylor_f32};
+    path_name,  tile_f32,   row_f32,     row_max_f32, tile_pairs, row_pairs, row_max_i32, requantize, load_int8,
+    store_int8, load_int16, store_int16, mul,         mac,        add,       sub,         max,        min,
+    shift16,    add_f32,    sub_f32,     mul_f32,     mac_f32,    max_f32,   min_f32,     divide_f32, taylor_f32};
 
 }  // namespace

@@ -1,5 +1,6 @@
 // The inner loops of the simulator, one set per instruction set path. Every path gives the same bits: integer sums are
-// exact modulo 2^32, and float sums are vectorized across outputs, so each output keeps the device's order of summation.
+// exact modulo 2^32, and float sums are vectorized across outputs, so each output keeps the device's order of
+// summation.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,8 @@ struct Kernels {
                     int32_t* sums);
   void (*row_max_i32)(const int32_t* x, const int64_t* offsets, int64_t terms, int64_t columns, int32_t* result);
 
-  // values[i] = saturate(round((values[i] + bias) * 2^-right_shift)); the sum with the bias wraps, the rounding is exact.
+  // values[i] = saturate(round((values[i] + bias) * 2^-right_shift)); the sum with the bias wraps, the rounding is
+  // exact.
   void (*requantize)(int32_t* values, int64_t count, int32_t bias, const IntegerRule& rule);
 
   // Two batches out of words of four int8, and back. `first` is 0 or 2; a word gives two neighbours of the result.

@@ -1,5 +1,5 @@
-// Task type 2, matrix multiplication. Rows are batches; columns are cut into sections, one a lane, aligned to 128 bytes.
-// int8 rows are not packed here. float32: two accumulators in turn over k, a0 + a1, then the bias [measured].
+// Task type 2, matrix multiplication. Rows are batches; columns are cut into sections, one a lane, aligned to 128
+// bytes. int8 rows are not packed here. float32: two accumulators in turn over k, a0 + a1, then the bias [measured].
 #include <array>
 #include <cstring>
 
@@ -111,7 +111,8 @@ class FloatMatMul : public MatMul {
 class Int8MatMul : public MatMul {
  public:
   explicit Int8MatMul(const BdcCommand& c) : MatMul(c, 1, 2) {
-    if (has_bias_ && c.opt_opd2_prec != static_cast<uint32_t>(Precision::int16)) not_implemented("bias that is not int16");
+    if (has_bias_ && c.opt_opd2_prec != static_cast<uint32_t>(Precision::int16))
+      not_implemented("bias that is not int16");
     bool is_signed = false;
     rule_ = integer_output(c, true, has_bias_, is_signed);
     list(element_of(Precision::int8, c.opt_opd0_sign), element_of(Precision::int16, c.opt_opd2_sign),
@@ -174,8 +175,7 @@ class Int8MatMul : public MatMul {
       int32_t* row = sums + r * tile_columns;
       if (has_bias_)
         for (int64_t i = 0; i < columns; ++i) {
-          const int32_t bias =
-              load_bias(context.local() + bias_.at(0, section, 0, first + i), command_.opt_opd2_sign);
+          const int32_t bias = load_bias(context.local() + bias_.at(0, section, 0, first + i), command_.opt_opd2_sign);
           row[i] = static_cast<int32_t>(static_cast<uint32_t>(row[i]) + static_cast<uint32_t>(bias));
         }
       context.kernels.requantize(row, columns, 0, rule_);

@@ -39,8 +39,7 @@ void place_local(View& view, uint64_t address) {
                     " bytes and leaves its lane");
 }
 
-ZeroedBytes::ZeroedBytes(uint64_t size)
-    : data_(static_cast<uint8_t*>(std::calloc(size ? size : 1, 1))), size_(size) {
+ZeroedBytes::ZeroedBytes(uint64_t size) : data_(static_cast<uint8_t*>(std::calloc(size ? size : 1, 1))), size_(size) {
   if (!data_) throw DataError("no memory for " + std::to_string(size) + " bytes of simulated memory");
 }
 
@@ -86,8 +85,8 @@ void Memory::place_system(View& view, uint64_t address) const {
   if (address < base || address - base >= static_cast<uint64_t>(limit) ||
       reach > limit - static_cast<int64_t>(address - base))
     throw DataError("a tensor of " + std::to_string(reach) + " bytes at " + hex(address) +
-                    " lies outside of device memory [" + hex(device_base_) + ", " +
-                    hex(device_base_ + device_.size()) + ") and L2");
+                    " lies outside of device memory [" + hex(device_base_) + ", " + hex(device_base_ + device_.size()) +
+                    ") and L2");
   view.offset = static_cast<int64_t>(address - base);
 }
 

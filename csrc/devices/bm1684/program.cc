@@ -13,7 +13,8 @@ std::string command_name(Engine engine, int64_t index) {
 }
 
 template <class Make>
-void add_step(std::vector<Step>& steps, Engine engine, int64_t index, uint32_t id, uint32_t wait_for, const Make& make) {
+void add_step(std::vector<Step>& steps, Engine engine, int64_t index, uint32_t id, uint32_t wait_for,
+              const Make& make) {
   try {
     steps.push_back({engine, index, id, wait_for, make()});
     const int64_t scratch = steps.back().operation->scratch_bytes();

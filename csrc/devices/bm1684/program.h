@@ -11,9 +11,9 @@ namespace bittrue::bm1684 {
 
 struct Step {
   Engine engine;
-  int64_t index;       // in the stream of its engine
-  uint32_t id;         // of the command
-  uint32_t wait_for;   // id of the other engine that must have finished
+  int64_t index;      // in the stream of its engine
+  uint32_t id;        // of the command
+  uint32_t wait_for;  // id of the other engine that must have finished
   std::unique_ptr<Operation> operation;
 };
 

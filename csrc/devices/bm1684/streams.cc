@@ -142,8 +142,9 @@ class Compare : public Stream {
     s.constant = c.opt_opd1_const;
     s.value = c.opd1_addr;
     if (s.constant) return s;
-    s.view = aligned_view(c.opd1_addr, Precision::fp32, {c.opd0_n_str ? shape_.n : 1, shape_.c,
-                                                         c.opd0_h_str ? shape_.h : 1, c.opd0_w_str ? shape_.w : 1});
+    s.view =
+        aligned_view(c.opd1_addr, Precision::fp32,
+                     {c.opd0_n_str ? shape_.n : 1, shape_.c, c.opd0_h_str ? shape_.h : 1, c.opd0_w_str ? shape_.w : 1});
     add_access("opd1", s.view, Element::float32, false);
     View& v = s.view;
     v.n_stride = c.opd0_n_str ? v.n_stride : 0;

@@ -1,5 +1,5 @@
-// Task type 1, depthwise convolution and pooling. float32 sums use two accumulators in turn over the window in row-major
-// order, a0 + a1, then the bias; averages multiply every term by the constant first [measured].
+// Task type 1, depthwise convolution and pooling. float32 sums use two accumulators in turn over the window in
+// row-major order, a0 + a1, then the bias; averages multiply every term by the constant first [measured].
 #include <array>
 #include <cstring>
 #include <limits>

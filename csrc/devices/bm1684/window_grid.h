@@ -43,7 +43,8 @@ class WindowGrid {
       throw DataError("a window of " + std::to_string(kernel_h) + "x" + std::to_string(kernel_w));
     rows_ = out_h_ + (kernel_h - 1) * dilation_h_ / stride_h_;
     pitch_ = out_w_ + (kernel_w - 1) * dilation_w_ / stride_w_;
-    if (rows_ * pitch_ > largest_plane) throw DataError("a padded plane of " + std::to_string(rows_ * pitch_) + " words");
+    if (rows_ * pitch_ > largest_plane)
+      throw DataError("a padded plane of " + std::to_string(rows_ * pitch_) + " words");
     for (int64_t k = 0; k < kernel_h; ++k) add_phase(row_phases_, k * dilation_h_ % stride_h_);
     for (int64_t k = 0; k < kernel_w; ++k) add_phase(column_phases_, k * dilation_w_ % stride_w_);
   }
@@ -51,7 +52,9 @@ class WindowGrid {
   int64_t out_w() const { return out_w_; }
   int64_t pitch() const { return pitch_; }
   int64_t positions() const { return (out_h_ - 1) * pitch_ + out_w_; }
-  int64_t plane_words() const { return static_cast<int64_t>(row_phases_.size() * column_phases_.size()) * rows_ * pitch_; }
+  int64_t plane_words() const {
+    return static_cast<int64_t>(row_phases_.size() * column_phases_.size()) * rows_ * pitch_;
+  }
 
   int64_t tap_offset(int64_t ky, int64_t kx) const {
     const int64_t y = ky * dilation_h_, x = kx * dilation_w_;
@@ -128,11 +131,10 @@ class WindowGrid {
 // Kernels read up to this many words beyond the last position.
 constexpr int64_t read_slack = tile_columns;
 
-// What conv-like integer commands do with a sum: add the bias, shift, saturate. Unsigned if relu is set or every operand
-// that is present is unsigned [measured].
+// What conv-like integer commands do with a sum: add the bias, shift, saturate. Unsigned if relu is set or every
+// operand that is present is unsigned [measured].
 inline IntegerRule integer_output(const BdcCommand& c, bool has_weights, bool has_bias, bool& is_signed) {
-  is_signed = !c.opt_relu &&
-              (c.opt_opd0_sign || (has_weights && c.opt_opd1_sign) || (has_bias && c.opt_opd2_sign));
+  is_signed = !c.opt_relu && (c.opt_opd0_sign || (has_weights && c.opt_opd1_sign) || (has_bias && c.opt_opd2_sign));
   IntegerRule rule;
   rule.right_shift = static_cast<int>(c.opt_right_shift);
   rule.low = is_signed ? -128 : 0;

@@ -28,6 +28,11 @@ from bittrue.verify.verify import StreamOptions
     help="Trace tensors written to device memory, or every command.",
 )
 @click.option("--reference", type=click.Path(path_type=Path), help="Command streams: compare with an earlier trace.")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="Command streams: the float or quantized model compiled; names device tensors by its layers.",
+)
 @click.option("--check-uninitialized", is_flag=True, help="Command streams: warn of reads of never-written memory.")
 @click.option(
     "--prefer",
@@ -52,6 +57,7 @@ def verify_command(
     trace: Path | None,
     trace_level: str,
     reference: Path | None,
+    model: Path | None,
     check_uninitialized: bool,
     prefer: str,
     path: str | None,
@@ -82,6 +88,6 @@ def verify_command(
         stage_idx=stage_idx,
         path=path,
         threads=threads,
-        stream=StreamOptions(trace, trace_level, reference, check_uninitialized, prefer == "gdma"),
+        stream=StreamOptions(trace, trace_level, reference, check_uninitialized, prefer == "gdma", model),
     )
     finish(result, json_file, html_file, junit_file, verbose=verbose)

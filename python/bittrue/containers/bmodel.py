@@ -191,19 +191,25 @@ def write_bmodel(model: Bmodel, path: str | os.PathLike[str]) -> None:
     write_atomic(path, bmodel_bytes(model))
 
 
+def temporary_beside(target: Path) -> Path:
+    """An empty file in the folder of `target`, with the mode of a new file, to be renamed to it. Raises OSError."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(handle)
+    os.chmod(name, 0o666 & ~_umask())
+    return Path(name)
+
+
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """Writes bytes to a temporary file in the same folder, then renames. Raises DataError when the folder refuses."""
     target = Path(path)
-    temporary = ""
+    temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        with os.fdopen(handle, "wb") as f:
-            f.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
+        temporary = temporary_beside(target)
+        temporary.write_bytes(data)
         os.replace(temporary, target)
     except OSError as e:
         if temporary:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise DataError(f"cannot write {target}: {e.strerror or e}") from e
 
 

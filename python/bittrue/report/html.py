@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, Undefined
 
+from bittrue.report.timeline import timeline
 from bittrue.verify.verdict import PASSING
 
 EVIDENCE = {
@@ -56,6 +57,8 @@ def render_html(result: dict[str, Any]) -> str:
         chart=_chart(layers),
         short_list=SHORT_LIST,
         nets=nets,
+        profile=result.get("profile") or {},
+        timeline=timeline(result.get("profile") or {}),
         evidence=_evidence((result.get("target") or {}).get("evidence") or {}),
         facts=_facts(result),
     )
@@ -139,6 +142,8 @@ def shorten(text: Any, length: int = 40) -> str:
 def _badge(result: dict[str, Any], nets: list[dict[str, Any]]) -> tuple[str, str]:
     """(style, word). An audit alone judges nothing; only `passed: true` reads as success."""
     passed = (result.get("summary") or {}).get("passed")
+    if result.get("profile") and not nets:
+        return "none", "PROFILE"
     if passed is None:
         return "none", "NO VERDICT"
     if not passed:

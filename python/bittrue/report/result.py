@@ -98,6 +98,8 @@ class Result(BaseModel):
     inputs: list[dict[str, Any]] = []
     nets: list[StageResult] = []
     audit: dict[str, Any] | None = None
+    profile: dict[str, Any] | None = None
+    matches: list[dict[str, Any]] = []
     summary: Summary = Summary()
     warnings: list[str] = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,14 @@ from bittrue.compiler import from_sections
 from bittrue.containers.bmodel import StageRef, check_codes
 from bittrue.containers.build import read_compiled, stage_kind
 from bittrue.containers.context_dir import ContextDir
-from bittrue.devices.bm1684.session import InstructionSession
+from bittrue.devices.bm1684.session import Group, Hook, InstructionSession
 from bittrue.devices.bm1684.trace import TraceWriter
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.quantize.model import QuantizedModel
 from bittrue.report.result import Result, TensorResult, evidence_counts, new_result
 from bittrue.runtime.session import Session
 from bittrue.verify.compare import compare_tensors_by_name, read_archive
+from bittrue.verify.matching import TensorCollector, describe, layer_values, match_tensors
 from bittrue.verify.traces import compare_traces, first_difference
 from bittrue.verify.verdict import Tolerance
 
@@ -39,7 +40,8 @@ class StreamOptions:
 
     trace: .npz to write; trace_level: "dma" (tensors written to device memory) or "commands". reference: an earlier
     trace to compare with, level for level. check_uninitialized: warn of reads of never-written bytes. gdma_first: which
-    engine goes on when both could.
+    engine goes on when both could. model: the float or quantized model that the network was compiled from; device
+    tensors are matched to its layers by their values.
     """
 
     trace: Path | None = None
@@ -47,6 +49,7 @@ class StreamOptions:
     reference: Path | None = None
     check_uninitialized: bool = False
     gdma_first: bool = True
+    model: Path | None = None
 
     @property
     def traces(self) -> bool:
@@ -88,8 +91,11 @@ def verify(
         raise UnsupportedError(
             f"{directory}: network '{first.net.name}' stage {first.stage_index}: {REASONS[kinds[chosen[0]]]}"
         )
-    if stream.traces and (len(chosen) > 1 or kinds[chosen[0]] != "instructions"):
-        raise UsageError("a trace is of one compiled command stream; choose it with --net_idx and --stage_idx")
+    one_stream = len(chosen) == 1 and kinds[chosen[0]] == "instructions"
+    if (stream.traces or stream.model) and not one_stream:
+        raise UsageError(
+            "a trace or a match is of one compiled command stream; choose it with --net_idx and --stage_idx"
+        )
     verifier = _Verifier(context, Tolerance(accuracy_f, accuracy_i), path, threads, stream)
     verifier.layers = layers and context.has_layers and len(stages) == 1
     for i in chosen:
@@ -165,19 +171,26 @@ class _Verifier:
             check_uninitialized=options.check_uninitialized,
         )
         tensors: list[TensorResult] = []
+        hooks: list[Hook] = []
+        collector = TensorCollector()
+        if options.model is not None:
+            layers = layer_values(options.model, inputs, session.inputs)
+            hooks.append(collector.hook)
         with ExitStack() as stack:
-            if not options.traces:
-                run = session.run(inputs)
-            else:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-                trace = options.trace or folder / "trace.npz"
+            trace = options.trace
+            if options.traces:
+                trace = trace or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "trace.npz"
                 with TraceWriter(trace, options.trace_level) as writer:
-                    run = session.run(inputs, writer.record)
-                if options.reference is not None:
-                    expected, got = read_archive(options.reference), read_archive(trace)
-                    tensors = compare_traces(expected, got, self.tolerance)
-                    if line := first_difference(expected, got, tensors):
-                        self.result.warnings.append(line)
+                    run = session.run(inputs, _chain([*hooks, writer.record]))
+            else:
+                run = session.run(inputs, _chain(hooks) if hooks else None)
+            if options.reference is not None and trace is not None:
+                expected, got = read_archive(options.reference), read_archive(trace)
+                tensors = compare_traces(expected, got, self.tolerance)
+                if line := first_difference(expected, got, tensors):
+                    self.result.warnings.append(line)
+        if options.model is not None:
+            self.result.matches += describe(match_tensors(collector.tensors, layers))
         for t in compare_tensors_by_name(outputs, run.outputs, self.tolerance):
             t.role, t.evidence, t.index = "output", "measured", len(tensors)
             tensors.append(t)
@@ -186,6 +199,13 @@ class _Verifier:
         for read in session.uninitialized:
             self.result.warnings.append(f"{read.command}: {read.operand} reads {read.bytes} bytes never written")
         self._note(session, inputs, ["measured"] * sum(len(g.order) for g in session.groups))
+
+
+def _chain(hooks: Sequence[Hook]) -> Hook:
+    def every(group: Group, step: int) -> bool:
+        return any([hook(group, step) for hook in hooks])
+
+    return every
 
 
 def _with_layers(model: QuantizedModel, tensors: list[TensorResult]) -> list[TensorResult]:

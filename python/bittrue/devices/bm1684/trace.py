@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bittrue.containers.bmodel import temporary_beside
 from bittrue.devices.bm1684.session import Group
 from bittrue.errors import DataError
 
@@ -44,11 +43,9 @@ class TraceWriter:
         self._runs: Counter[tuple[int, int]] = Counter()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-            os.close(handle)
+            self._temporary = temporary_beside(path)
         except OSError as e:
             raise DataError(f"cannot write {path}: {e.strerror or e}") from e
-        self._temporary = Path(name)
         self._archive = zipfile.ZipFile(self._temporary, "w", zipfile.ZIP_STORED)
 
     def __enter__(self) -> TraceWriter:

@@ -3,6 +3,8 @@ from typing import Any
 
 import numpy as np
 
+from . import bm1684 as bm1684
+
 Array = np.ndarray[Any, Any]
 
 class Program:
