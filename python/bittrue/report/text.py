@@ -39,8 +39,8 @@ def render_text(result: Result, verbose: bool = False) -> str:
     s = result.summary
     for m in result.matches:
         lines.append(
-            f"device tensor {m['address']} {m['shape']} {m['kind']} is layer {m['layer']}: {m['confidence']}, correlation "
-            f"{m['correlation']:.6f}, next best {m['runner_up']:.6f} (written by {m['commands'][0]}"
+            f"device tensor {m['address']} {m['shape']} {m['kind']} is layer {m['layer']}: {m['confidence']}, "
+            f"correlation {m['correlation']:.6f}, next best {m['runner_up']:.6f} (written by {m['commands'][0]}"
             + (f" and {len(m['commands']) - 1} more)" if len(m["commands"]) > 1 else ")")
         )
     lines += [f"warning: {w}" for w in result.warnings]

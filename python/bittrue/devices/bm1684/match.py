@@ -1,7 +1,7 @@
 """Which layer of the original model a tensor in device memory is, told by its values.
 
-Vendor files name network inputs and outputs only. A tensor that the memory mover writes, often in several slices, is put
-together again and compared with every layer output of the same number of elements.
+Vendor files name network inputs and outputs only. A tensor that the memory mover writes, often in several slices, is
+put together again and compared with every layer output of the same number of elements.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class TensorCollector:
         for tensor in self._open:
             first = (address - tensor.address) // WORD
             if (
-                0 <= first
+                first >= 0
                 and first + int(offsets.max()) < tensor.words.size
                 and tensor.words.size == whole
                 and not tensor.written[first + offsets].any()
