@@ -104,6 +104,13 @@ Bytes read_access(const Machine& machine, const Access& a) {
   return out;
 }
 
+// An array for bytes of device memory, refused before it is made if it cannot be filled.
+Bytes device_array(const Machine& machine, uint64_t count) {
+  if (count > static_cast<uint64_t>(machine.memory.size(Space::device)))
+    throw DataError("a read of " + std::to_string(count) + " bytes, outside of device memory");
+  return Bytes(static_cast<py::ssize_t>(count));
+}
+
 Preference preference_of(bool gdma_first) { return gdma_first ? Preference::gdma_first : Preference::bdc_first; }
 
 py::list run(const bm1684::Program& program, Machine& machine, const std::vector<size_t>& order) {
@@ -146,10 +153,14 @@ void bind_bm1684(py::module_& parent) {
            })
       .def("read",
            [](const Machine& machine, uint64_t address, uint64_t count) {
-             if (count > static_cast<uint64_t>(machine.memory.size(Space::device)))
-               throw DataError("a read of " + std::to_string(count) + " bytes");
-             Bytes out(static_cast<py::ssize_t>(count));
+             Bytes out = device_array(machine, count);
              machine.memory.read_device(address, out.mutable_data(), count);
+             return out;
+           })
+      .def("read_flags",
+           [](const Machine& machine, uint64_t address, uint64_t count) {
+             Bytes out = device_array(machine, count);
+             machine.memory.read_flags(address, out.mutable_data(), count);
              return out;
            })
       .def("reset", [](Machine& machine) { machine.memory.reset(); })

@@ -76,8 +76,11 @@ class Copy : public Operation {
   }
 
   void run(const RunContext& context) const override {
-    const uint8_t* from = context.memory.data(source_.space);
-    uint8_t* to = context.memory.data(target_.space);
+    copy(context, context.memory.data(source_.space), context.memory.data(target_.space));
+  }
+
+  bool copies() const override { return true; }
+  void copy(const RunContext& context, const uint8_t* from, uint8_t* to) const override {
     if (!same_shape_) return copy_in_order(from, to);
     const int64_t tasks = source_.n * source_.c;
     const int64_t grain =
@@ -254,32 +257,36 @@ class MatrixCopy : public Operation {
   }
 
   void run(const RunContext& context) const override {
-    uint8_t* system = context.memory.data(system_.space);
-    uint8_t* local = context.memory.data(Space::local);
+    const Space from = to_local_ ? system_.space : Space::local, to = to_local_ ? Space::local : system_.space;
+    copy(context, context.memory.data(from), context.memory.data(to));
+  }
+
+  bool copies() const override { return true; }
+  void copy(const RunContext& context, const uint8_t* from, uint8_t* to) const override {
     const int64_t sections = (columns_ + local_.w - 1) / local_.w;
     context.pool.parallel_for(rows_ * sections, 64, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         const int64_t row = t / sections, section = t % sections;
         const int64_t first = section * local_.w, count = std::min(local_.w, columns_ - first);
-        uint8_t* l = local + local_.at(row, section, 0, 0);
-        uint8_t* s = system + (transposed_ ? system_.at(0, 0, first, row) : system_.at(0, 0, row, first));
+        const int64_t inside = local_.at(row, section, 0, 0);
+        const int64_t outside = transposed_ ? system_.at(0, 0, first, row) : system_.at(0, 0, row, first);
         const int64_t step = transposed_ ? system_.h_stride : system_.w_stride;
-        move(l, local_.w_stride, s, step, count);
+        if (to_local_)
+          move(from + outside, step, to + inside, local_.w_stride, count);
+        else
+          move(from + inside, local_.w_stride, to + outside, step, count);
       }
     });
   }
 
  private:
-  void move(uint8_t* l, int64_t l_step, uint8_t* s, int64_t s_step, int64_t count) const {
+  void move(const uint8_t* from, int64_t from_step, uint8_t* to, int64_t to_step, int64_t count) const {
     const auto bytes = static_cast<size_t>(local_.bytes);
-    if (l_step == local_.bytes && s_step == local_.bytes) {
-      std::memcpy(to_local_ ? l : s, to_local_ ? s : l, static_cast<size_t>(count) * bytes);
+    if (from_step == local_.bytes && to_step == local_.bytes) {
+      std::memcpy(to, from, static_cast<size_t>(count) * bytes);
       return;
     }
-    for (int64_t i = 0; i < count; ++i) {
-      uint8_t *a = l + i * l_step, *b = s + i * s_step;
-      std::memcpy(to_local_ ? a : b, to_local_ ? b : a, bytes);
-    }
+    for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * to_step, from + i * from_step, bytes);
   }
 
   View system_, local_;

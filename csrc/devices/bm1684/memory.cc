@@ -110,6 +110,12 @@ void Memory::read_device(uint64_t address, uint8_t* target, uint64_t count) cons
   if (count) std::memcpy(target, device_.data() + at, count);
 }
 
+void Memory::read_flags(uint64_t address, uint8_t* target, uint64_t count) const {
+  if (!tracking()) throw DataError("written bytes are not tracked");
+  const int64_t at = device_offset(address, count);
+  if (count) std::memcpy(target, written_[2].data() + at, count);
+}
+
 namespace {
 
 template <class Visit>

@@ -81,6 +81,10 @@ class Memory {
   void reset();
 
   bool tracking() const { return !written_[0].empty(); }
+  // One flag a byte: whether it was ever written. Only with tracking.
+  uint8_t* flags(Space space) { return written_[static_cast<size_t>(space)].data(); }
+  // Flags of device memory; throws DataError outside of it and without tracking.
+  void read_flags(uint64_t address, uint8_t* target, uint64_t count) const;
   // How many bytes of the tensor were never written.
   int64_t count_unwritten(const View& view) const;
   void mark_written(const View& view);

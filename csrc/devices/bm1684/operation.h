@@ -46,6 +46,10 @@ class Operation {
   virtual ~Operation() = default;
   virtual void run(const RunContext& context) const = 0;
   virtual int64_t scratch_bytes() const { return 0; }
+  // Whether the command only moves bytes from its first operand to its second; `copy` then does so between any two
+  // arrays that are laid out like their memories.
+  virtual bool copies() const { return false; }
+  virtual void copy(const RunContext&, const uint8_t* /*source*/, uint8_t* /*target*/) const {}
   // Multiply-accumulates, for profiles.
   virtual int64_t macs() const { return 0; }
 

@@ -85,17 +85,25 @@ void Program::run(Machine& machine, const std::vector<size_t>& order, std::vecto
   const RunContext context{machine.memory, machine.pool, machine.kernels, machine.scratch(scratch_bytes_)};
   for (const size_t k : order) {
     const Operation& operation = *steps_.at(k).operation;
-    if (machine.memory.tracking()) {
-      for (const Access& a : operation.accesses()) {
-        if (a.write) continue;
-        const int64_t missing = machine.memory.count_unwritten(a.view);
-        if (missing && unwritten) unwritten->push_back({k, a.operand, missing});
-      }
+    if (!machine.memory.tracking()) {
+      operation.run(context);
+      continue;
+    }
+    const std::vector<Access>& accesses = operation.accesses();
+    if (operation.copies()) {  // never-written bytes stay so where they are moved to
+      operation.run(context);
+      operation.copy(context, machine.memory.flags(accesses[0].view.space),
+                     machine.memory.flags(accesses[1].view.space));
+      continue;
+    }
+    for (const Access& a : accesses) {
+      if (a.write) continue;
+      const int64_t missing = machine.memory.count_unwritten(a.view);
+      if (missing && unwritten) unwritten->push_back({k, a.operand, missing});
     }
     operation.run(context);
-    if (machine.memory.tracking())
-      for (const Access& a : operation.accesses())
-        if (a.write) machine.memory.mark_written(a.view);
+    for (const Access& a : accesses)
+      if (a.write) machine.memory.mark_written(a.view);
   }
 }
 

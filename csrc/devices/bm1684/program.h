@@ -19,7 +19,7 @@ struct Step {
 
 enum class Preference : uint8_t { gdma_first, bdc_first };
 
-// Never-written bytes that a command read.
+// Never-written bytes that a command computed with.
 struct UnwrittenRead {
   size_t step;
   std::string operand;
@@ -52,7 +52,8 @@ class Program {
   // Indices into steps() in an order that respects the ids. Throws DataError if the streams wait for each other.
   std::vector<size_t> order(Preference preference) const;
 
-  // Runs steps in the given order. With a tracking memory, reads of never-written bytes are added to `unwritten`.
+  // Runs steps in the given order. With a tracking memory, never-written bytes that commands compute with are added to
+  // `unwritten`; copies only pass them on.
   void run(Machine& machine, const std::vector<size_t>& order, std::vector<UnwrittenRead>* unwritten) const;
 
  private:

@@ -161,7 +161,7 @@ def _run_stream(
     api.write_npz(output_file, written)
     _show(result.outputs if not breakpoint_ else {})
     for read in session.uninitialized:
-        click.echo(f"uninitialized: {read.command}: {read.operand} reads {read.bytes} bytes never written")
+        click.echo(f"uninitialized: {read}")
     if profile or timeline or html_file:
         _profile(session, seconds, profile, timeline, html_file)
 

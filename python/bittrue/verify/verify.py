@@ -196,8 +196,7 @@ class _Verifier:
             tensors.append(t)
         self.result.add_stage(str(ref.net.name), ref.stage_index, tensors)
         self.result.target |= {"name": "bm1684", "precision": "compiled command streams"}
-        for read in session.uninitialized:
-            self.result.warnings.append(f"{read.command}: {read.operand} reads {read.bytes} bytes never written")
+        self.result.warnings += [str(read) for read in session.uninitialized]
         self._note(session, inputs, ["measured"] * sum(len(g.order) for g in session.groups))
 
 

@@ -105,7 +105,7 @@ def _bdc(f: Fields) -> list[str]:
         shapes["opd2"] = f"[{f['res0_c']}*{f['res0_w']}]"
         parts[-1] = _bdc_operand(f, "res0", f"[{f['opd0_n']},{f['res0_c']}*{f['res0_w']}]")
     elif task in (6, 9):
-        shapes["opd1"] = f"[table {f['opd1_n'] if task == 9 else 1 << f['opd1_h']}]"
+        shapes["opd1"] = f"[table {f['opd1_n']}]" if task == 9 else f"[table 2^{f['opd1_h']}]"
     used = OPERANDS.get(task, 4)
     if task in (0, 1, 2):
         used = min(used, f["tsk_opd_num"]) if f["tsk_opd_num"] else used

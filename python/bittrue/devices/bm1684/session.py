@@ -44,11 +44,16 @@ class Command:
 
 @dataclass(frozen=True)
 class UninitializedRead:
-    """Bytes of an operand that no command and no host write had written before."""
+    """Bytes that no command and no host write had written: of an operand that a command computed with (copies only
+    pass them on), or of a network output (command None)."""
 
-    command: Command
+    command: Command | None
     operand: str
     bytes: int
+
+    def __str__(self) -> str:
+        who = f"{self.command}: {self.operand} reads" if self.command else f"output '{self.operand}' holds"
+        return f"{who} {self.bytes} bytes never written"
 
 
 class Group:
@@ -120,6 +125,7 @@ class InstructionSession:
         wanted = path or os.environ.get("BITTRUE_PATH") or "best"
         if wanted != "best" and wanted not in _core.bm1684.paths():
             raise UsageError(f"path '{wanted}' is not available here; known: {', '.join(_core.bm1684.paths())}")
+        self._tracking = check_uninitialized
         base, end = self._device_range()
         self.machine = _core.bm1684.Machine(base, end - base, self.threads, wanted, fill, check_uninitialized)
         self.path: str = self.machine.path
@@ -183,7 +189,18 @@ class InstructionSession:
         for group in self.group_order():
             if not self._run_group(group, hook):
                 break
+        else:
+            self.uninitialized += self._uninitialized_outputs()
         return RunResult(self.read_outputs())
+
+    def _uninitialized_outputs(self) -> Iterator[UninitializedRead]:
+        if not self._tracking:
+            return
+        for table, io in zip(self.stage.output_tensor, self.outputs, strict=True):
+            flags = self.machine.read_flags(table.device_addr, device_bytes(table, io))
+            missing = int(np.count_nonzero(from_device(table, io, flags).view(np.uint8) == 0))
+            if missing:
+                yield UninitializedRead(None, io.name, missing)
 
     def _run_group(self, group: Group, hook: Hook | None) -> bool:
         """False if the hook stopped the run."""
