@@ -16,6 +16,7 @@ from tests.devices.streams import graph_model, small_graph
 
 Array = np.ndarray[Any, Any]
 PROGRAM = graph_model(small_graph())[1]
+MACHINE = _core.bm1684.Machine(COEFFICIENTS, PROGRAM.end - COEFFICIENTS, 2, "best")
 EXAMPLES = int(os.environ.get("BITTRUE_FUZZ", "300"))
 # Commands that would run for long are planned only.
 MOST_WORK = 20_000_000
@@ -23,17 +24,16 @@ INTERESTING = [0, 1, 2, 3, 15, 63, 64, 255, 4095, 65535, 0x08000000, 0x08080000,
 
 
 def run_damaged(bdc: Array, gdma: Array) -> None:
-    machine = _core.bm1684.Machine(COEFFICIENTS, PROGRAM.end - COEFFICIENTS, 2, "best")
     try:
-        program = _core.bm1684.Program(bdc, gdma, machine)
+        program = _core.bm1684.Program(bdc, gdma, MACHINE)
         order = program.order(True)
     except (DataError, UnsupportedError) as e:
         assert str(e).split(":")[0].split(" ")[0] in ("BDC", "GDMA", "deadlock")
         return
-    steps = program.steps(machine)
+    steps = program.steps(MACHINE)
     work = sum(s["macs"] + sum(int(np.prod(a["shape"])) for a in s["accesses"]) for s in steps)
     if work < MOST_WORK:
-        program.run(machine, order)
+        program.run(MACHINE, order)
 
 
 changes = st.lists(
