@@ -1,14 +1,21 @@
 """Activations spelled as several ONNX nodes become one node with a `pattern`, so that one table replaces them all:
-SiLU x*sigmoid(x), Mish x*tanh(softplus(x)), HardSwish x*hard_sigmoid(x) and x*relu6(x+3)/6, GELU by erf.
+SiLU x*sigmoid(x), Mish x*tanh(softplus(x)), HardSwish x*hard_sigmoid(x) where the slope is 1/6 and the offset 1/2.
 
 The node keeps the absorbed nodes, so `to_onnx` writes the original spelling.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from bittrue.graph.ir import Graph, Node
 
 GATES = {"Sigmoid": "Silu", "HardSigmoid": "HardSwish"}
+
+
+def _is_hard_swish_gate(gate: Node) -> bool:
+    """Slope 1/6 (as binary32 holds it) and offset 1/2; ONNX's default slope, 0.2, is another function."""
+    return bool(np.float32(gate.attrs.get("alpha", 0.2)) == np.float32(1 / 6) and gate.attrs.get("beta", 0.5) == 0.5)
 
 
 def recognise_activations(graph: Graph) -> None:
@@ -27,6 +34,8 @@ def recognise_activations(graph: Graph) -> None:
                 continue
             chain: list[Node] = []
             name = None
+            if gate.op == "HardSigmoid" and not _is_hard_swish_gate(gate):
+                continue
             if gate.op in GATES and gate.inputs[0] == x:
                 chain, name = [gate], GATES[gate.op]
             elif gate.op == "Tanh" and only_reader(gate.inputs[0]):
