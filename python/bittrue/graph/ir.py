@@ -14,6 +14,8 @@ import numpy as np
 
 from bittrue.errors import DataError
 
+OPSET = 17
+
 
 @dataclass(frozen=True)
 class TensorType:
@@ -40,7 +42,7 @@ class Node:
     """One operation.
 
     inputs: tensor names, "" where an optional input is absent.
-    attrs: int, float, str, list[int], list[float], list[str], np.ndarray.
+    attrs: int, float, str, list[int], list[float], list[str], np.ndarray; onnx.GraphProto before constants are folded.
     absorbed: the ONNX nodes a recognised pattern stands for (float graph only); `to_onnx` writes them instead.
     fused: activation nodes absorbed by this one (float graph only), in order, each reading the one before. `outputs`
         is the result after them; `fused[0].inputs[0]` names the result before. `to_onnx` writes them out again, so
@@ -59,7 +61,8 @@ class Node:
 
 @dataclass
 class Graph:
-    """Nodes in execution order. `types` has every tensor, constants included."""
+    """Nodes in execution order. `types` has every tensor, constants included. `opset` is that of the ONNX nodes: the
+    fixed one, except between reading a file and rewriting it."""
 
     name: str
     nodes: list[Node] = field(default_factory=list)
@@ -67,6 +70,7 @@ class Graph:
     outputs: list[str] = field(default_factory=list)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     types: dict[str, TensorType] = field(default_factory=dict)
+    opset: int = OPSET
 
     def add_constant(self, name: str, value: np.ndarray) -> str:
         """Adds a constant under a name that is not taken yet and returns that name."""

@@ -12,9 +12,8 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from bittrue import __version__
 from bittrue.errors import DataError, UnsupportedError
-from bittrue.graph.ir import Graph, Node, TensorType
+from bittrue.graph.ir import OPSET, Graph, Node, TensorType
 
-OPSET = 17
 DOMAIN = "bittrue"
 
 _NAMES: dict[int, str] = {
@@ -52,8 +51,8 @@ def _attribute(a: onnx.AttributeProto) -> Any:
         return value.decode()
     if isinstance(value, TensorProto):
         return numpy_helper.to_array(value)
-    if isinstance(value, onnx.GraphProto | onnx.SparseTensorProto):
-        raise UnsupportedError(f"attribute '{a.name}' holds a graph or a sparse tensor")
+    if isinstance(value, onnx.SparseTensorProto):
+        raise UnsupportedError(f"attribute '{a.name}' holds a sparse tensor")
     if a.type in (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS):
         return list(value)
     if a.type == onnx.AttributeProto.STRINGS:
@@ -64,7 +63,8 @@ def _attribute(a: onnx.AttributeProto) -> Any:
 def from_onnx(model: onnx.ModelProto) -> Graph:
     """A model with static shapes as a Graph; missing types are inferred.
 
-    Raises DataError for missing types or inconsistent names, UnsupportedError for control flow.
+    Subgraphs stay as they are, for `fold_constants` to resolve. Raises DataError for missing types or inconsistent
+    names.
     """
     if not any(o.domain == DOMAIN for o in model.opset_import):
         try:
@@ -72,7 +72,7 @@ def from_onnx(model: onnx.ModelProto) -> Graph:
         except Exception as e:  # the checker's errors have no common base
             raise DataError(f"shape inference failed: {e}") from e
     source = model.graph
-    graph = Graph(source.name or "graph")
+    graph = Graph(source.name or "graph", opset=opset_of(model) or OPSET)
     for tensor in source.initializer:
         array = numpy_helper.to_array(tensor)
         graph.constants[tensor.name] = array
@@ -83,11 +83,18 @@ def from_onnx(model: onnx.ModelProto) -> Graph:
             graph.types.setdefault(value.name, known)
     graph.inputs = [v.name for v in source.input if v.name not in graph.constants]
     graph.outputs = [v.name for v in source.output]
-    for i, n in enumerate(source.node):
-        attrs = {a.name: _attribute(a) for a in n.attribute}
-        name = n.name or f"{n.op_type}_{i}"
-        graph.nodes.append(Node(n.op_type, name, list(n.input), list(n.output), attrs, n.domain))
+    graph.nodes = [node_of(n, n.name or f"{n.op_type}_{i}") for i, n in enumerate(source.node)]
     return graph
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """The opset of the ONNX ops, 0 where the model does not say."""
+    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+
+
+def node_of(proto: onnx.NodeProto, name: str) -> Node:
+    attrs = {a.name: _attribute(a) for a in proto.attribute}
+    return Node(proto.op_type, name, list(proto.input), list(proto.output), attrs, proto.domain)
 
 
 def _tensor(name: str, array: np.ndarray[Any, Any], dtype: str) -> onnx.TensorProto:
@@ -139,7 +146,7 @@ def to_onnx(graph: Graph, extra_outputs: Sequence[str] = ()) -> onnx.ModelProto:
         [_tensor(n, a, graph.types[n].dtype) for n, a in graph.constants.items()],
         value_info=[value(n) for n in inner],
     )
-    opsets = [helper.make_opsetid("", OPSET)]
+    opsets = [helper.make_opsetid("", graph.opset)]
     if any(n.domain == DOMAIN for n in nodes):
         opsets.append(helper.make_opsetid(DOMAIN, 1))
     model = helper.make_model(proto_graph, opset_imports=opsets, producer_name="bittrue", producer_version=__version__)

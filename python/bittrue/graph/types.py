@@ -8,6 +8,8 @@ from bittrue.errors import DataError
 from bittrue.graph.ir import Graph, TensorType
 from bittrue.graph.onnx_io import to_onnx, type_of
 
+SAME_AS_INPUT = {"GroupNormalization", "RMSNormalization", "Swish"}
+
 
 def infer_types(graph: Graph) -> None:
     """Fills `graph.types` for tensors without a type. Raises DataError, naming the first tensor that stays unknown."""
@@ -29,3 +31,15 @@ def infer_types(graph: Graph) -> None:
         known = type_of(value)
         if known is not None:
             graph.types.setdefault(value.name, known)
+    if _fill_same_as_input(graph):
+        infer_types(graph)
+
+
+def _fill_same_as_input(graph: Graph) -> bool:
+    """Types the results of ops that ONNX's inference leaves out; whether there were any."""
+    filled = False
+    for n in graph.nodes:
+        if n.op in SAME_AS_INPUT and n.outputs[0] not in graph.types and n.inputs[0] in graph.types:
+            graph.types[n.outputs[0]] = graph.types[n.inputs[0]]
+            filled = True
+    return filled

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import version_converter
+from onnx.inliner import inline_local_functions
 
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.graph.ir import Graph
-from bittrue.graph.onnx_io import OPSET, from_onnx
+from bittrue.graph.onnx_io import from_onnx, opset_of
 from bittrue.graph.passes import run_passes
+from bittrue.graph.passes.fold_constants import fold_constants
+from bittrue.importers.opset import check_opset, to_fixed_opset
 
 
 def one_line(e: Exception) -> str:
@@ -74,20 +76,17 @@ def load_onnx(
 ) -> Graph:
     """See `bittrue.importers.load_float_graph`. Opsets 7 and newer; a symbolic batch dimension becomes 1."""
     model = _read(path)
-    version = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    if model.functions:
+        model = inline_local_functions(model)
     foreign = sorted({f"{n.domain}.{n.op_type}" for n in model.graph.node if n.domain not in ("", "ai.onnx")})
     if foreign:
         raise UnsupportedError(f"{path}: operators outside ONNX: {', '.join(foreign)}")
-    if version < 7:
-        raise UnsupportedError(f"{path}: opset {version} is older than 7")
     _set_shapes(path, model, input_shapes or {})
-    if version != OPSET:
-        try:
-            model = version_converter.convert_version(model, OPSET)
-        except Exception as e:  # the converter raises its own C++ exception types
-            raise UnsupportedError(f"{path}: opset {version} cannot be converted to {OPSET}: {one_line(e)}") from e
     try:
+        check_opset(opset_of(model), [(n.name or n.output[0], n.op_type) for n in model.graph.node if n.output])
         graph = from_onnx(model)
+        fold_constants(graph)
+        to_fixed_opset(graph)
         run_passes(graph, disabled_passes)
         graph.check()
     except (DataError, UnsupportedError) as e:

@@ -1,6 +1,7 @@
 """Computes nodes whose inputs are constants, and `Shape` of tensors with known shapes, with ONNX's reference evaluator.
 
-Runs node by node together with shape inference, so that chains of shape arithmetic disappear.
+Runs node by node together with shape inference, so that chains of shape arithmetic disappear. An `If` whose condition
+becomes known that way is replaced by the branch it takes.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from onnx.reference import ReferenceEvaluator
 
 from bittrue.errors import DataError, UnsupportedError
 from bittrue.graph.ir import Graph, Node, TensorType
-from bittrue.graph.onnx_io import OPSET
+from bittrue.graph.passes.inline_if import Names, inline_if
 from bittrue.graph.types import infer_types
 
-CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
+CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}  # only If is resolved
 
 
 def _evaluate(graph: Graph, node: Node) -> list[np.ndarray]:
@@ -30,19 +31,24 @@ def _evaluate(graph: Graph, node: Node) -> list[np.ndarray]:
     ]
     outputs = [onnx.ValueInfoProto(name=o) for o in node.outputs]
     model = helper.make_model(
-        helper.make_graph([proto], "fold", inputs, outputs), opset_imports=[helper.make_opsetid("", OPSET)]
+        helper.make_graph([proto], "fold", inputs, outputs), opset_imports=[helper.make_opsetid("", graph.opset)]
     )
     return [np.asarray(v) for v in ReferenceEvaluator(model).run(None, feeds)]
 
 
 def fold_constants(graph: Graph) -> None:
     """See the module. Raises DataError where a type cannot be inferred, UnsupportedError for control flow."""
+    tensors = set(graph.types) | {o for n in graph.nodes for o in n.outputs}
+    names = Names(tensors, {n.name for n in graph.nodes})
     for _ in range(100):
         changed = False
         kept = []
         for node in graph.nodes:
             if node.op in CONTROL_FLOW:
-                raise UnsupportedError(f"node '{node.name}' ({node.op}): control flow")
+                branch = inline_if(graph, node, names) if node.op == "If" else None
+                kept.extend([node] if branch is None else branch)
+                changed = changed or branch is not None
+                continue
             result: list[np.ndarray] | None = None
             if node.op == "Constant" and "value" in node.attrs:
                 result = [np.asarray(node.attrs["value"])]
@@ -66,6 +72,10 @@ def fold_constants(graph: Graph) -> None:
         infer_types(graph)
         if not changed:
             break
+    flow = [n for n in graph.nodes if n.op in CONTROL_FLOW]
+    if flow:
+        what = "; ".join(f"node '{n.name}' ({n.op})" for n in flow)
+        raise UnsupportedError(f"control flow that depends on the input data: {what}")
     for node in graph.nodes:
         for o in node.outputs:
             if o and o not in graph.types:
