@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from onnx import shape_inference
 
 from bittrue.errors import DataError
 from bittrue.graph.ir import Graph, TensorType
 from bittrue.graph.onnx_io import to_onnx, type_of
 
+LARGE = 1000
 SAME_AS_INPUT = {"GroupNormalization", "RMSNormalization", "Swish"}
 
 
@@ -18,11 +21,15 @@ def infer_types(graph: Graph) -> None:
     missing = [o for n in graph.nodes for o in n.outputs if o and o not in graph.types]
     if not missing:
         return
-    outputs, graph.outputs = graph.outputs, [o for o in graph.outputs if o in graph.types]
-    try:
-        model = to_onnx(graph)
-    finally:
-        graph.outputs = outputs
+    # Inference reads shapes and indices, not weights: large constants stay out of the model.
+    large = [n for n, a in graph.constants.items() if a.size > LARGE]
+    outline = replace(
+        graph,
+        inputs=[*graph.inputs, *large],
+        outputs=[o for o in graph.outputs if o in graph.types],
+        constants={n: a for n, a in graph.constants.items() if a.size <= LARGE},
+    )
+    model = to_onnx(outline)
     try:
         inferred = shape_inference.infer_shapes(model, data_prop=True)
     except Exception as e:  # the checker's errors have no common base
