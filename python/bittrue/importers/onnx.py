@@ -15,6 +15,7 @@ from bittrue.graph.onnx_io import from_onnx, opset_of
 from bittrue.graph.passes import run_passes
 from bittrue.graph.passes.fold_constants import fold_constants
 from bittrue.importers.opset import check_opset, to_fixed_opset
+from bittrue.importers.output_shape import resolve_output_shapes
 
 
 def one_line(e: Exception) -> str:
@@ -84,6 +85,7 @@ def load_onnx(
     _set_shapes(path, model, input_shapes or {})
     try:
         check_opset(opset_of(model), [(n.name or n.output[0], n.op_type) for n in model.graph.node if n.output])
+        resolve_output_shapes(model)
         graph = from_onnx(model)
         fold_constants(graph)
         to_fixed_opset(graph)

@@ -52,6 +52,7 @@ Ranges = dict[str, Range]
 def import_ranges(graph: Graph, table: Mapping[str, Threshold]) -> Ranges:
     """Ranges of all float activations. Raises DataError that lists all tensors without a threshold."""
     names = [n for n in graph.activations() if graph.types[n].dtype == "float32"]
+    table = _with_reshaped(graph, table)
     missing = [n for n in names if n not in table]
     if missing:
         raise DataError(f"no threshold for {len(missing)} tensor(s): {', '.join(missing)}")
@@ -77,6 +78,18 @@ def import_ranges(graph: Graph, table: Mapping[str, Threshold]) -> Ranges:
         elif node.fused or node.op == "Relu":
             ranges[out] = replace(r, min=0.0)
     return ranges
+
+
+def _with_reshaped(graph: Graph, table: Mapping[str, Threshold]) -> dict[str, Threshold]:
+    """The table, and for tensors that are not in it the row of one with the same elements."""
+    rows = dict(table)
+    moves = [n for n in graph.nodes if n.op in RESHAPES]
+    for nodes, source, target in ((moves, 0, 1), (moves[::-1], 1, 0)):
+        for node in nodes:
+            ends = (node.inputs[0], node.outputs[0])
+            if ends[source] in rows:
+                rows.setdefault(ends[target], rows[ends[source]])
+    return rows
 
 
 def _activations(node: Node, ranges: Ranges) -> list[str]:

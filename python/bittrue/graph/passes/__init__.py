@@ -14,6 +14,7 @@ from bittrue.graph.passes.fold_constants import fold_constants
 from bittrue.graph.passes.fold_pad import fold_pad
 from bittrue.graph.passes.fuse_activation import fuse_activation
 from bittrue.graph.passes.gemm_to_matmul import gemm_to_matmul
+from bittrue.graph.passes.merge_reshapes import merge_reshapes
 from bittrue.graph.passes.recognise_activations import recognise_activations
 from bittrue.graph.types import infer_types
 
@@ -21,12 +22,13 @@ PASSES: dict[str, Callable[[Graph], None]] = {
     "fold_constants": fold_constants,
     "eliminate_identity": eliminate_identity,
     "canonical": canonical,
-    "expand_1d": expand_1d,
     "gemm_to_matmul": gemm_to_matmul,
     "fold_batch_norm": fold_batch_norm,
     "fold_pad": fold_pad,
     "recognise_activations": recognise_activations,
     "fuse_activation": fuse_activation,
+    "expand_1d": expand_1d,
+    "merge_reshapes": merge_reshapes,
 }
 # The quantizer relies on these: constants known, attributes spelled, two-dimensional windows.
 REQUIRED = ("fold_constants", "canonical", "expand_1d")

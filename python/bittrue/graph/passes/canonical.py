@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 
-from bittrue.errors import UnsupportedError
 from bittrue.graph.ir import Graph, Node
 
 WINDOW_OPS = {"Conv", "ConvTranspose", "MaxPool", "AveragePool"}
@@ -40,8 +39,6 @@ def _window(graph: Graph, node: Node) -> None:
     attrs.setdefault("pads", [0] * (2 * rank))
     if node.op == "ConvTranspose":
         attrs.setdefault("output_padding", [0] * rank)
-        if "output_shape" in attrs:
-            raise UnsupportedError(f"node '{node.name}' (ConvTranspose): output_shape")
 
 
 def canonical(graph: Graph) -> None:

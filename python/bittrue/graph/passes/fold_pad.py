@@ -1,4 +1,4 @@
-"""A constant zero Pad of the two spatial axes in front of a Conv joins the convolution's padding."""
+"""A constant zero Pad of the spatial axes in front of a Conv joins the convolution's padding."""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ def fold_pad(graph: Graph) -> None:
             continue
         amounts = graph.constants.get(pad.inputs[1])
         value = graph.constants.get(pad.inputs[2]) if len(pad.inputs) > 2 and pad.inputs[2] else np.zeros(())
-        if amounts is None or value is None or amounts.size != 8 or np.any(value) or np.any(amounts < 0):
+        if (
+            amounts is None
+            or value is None
+            or amounts.size != len(node.attrs["pads"]) + 4
+            or np.any(value)
+            or np.any(amounts < 0)
+        ):
             continue
-        begins, ends = amounts[:4], amounts[4:]
+        begins, ends = np.split(amounts, 2)
         if np.any(begins[:2]) or np.any(ends[:2]):
             continue
         extra = [int(v) for v in (*begins[2:], *ends[2:])]
