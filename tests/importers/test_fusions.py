@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from onnx import NodeProto, helper
 
 from bittrue import api
 from bittrue.calibrate.data import Record
+from bittrue.importers import load_float_graph
 from bittrue.quantize.ranges import import_ranges
 from tests.importers.models import RNG, imported, model_of
 
@@ -95,3 +97,46 @@ def test_consecutive_reshapes_merge(tmp_path: Path) -> None:
     constants = {"flat": np.int64([-1]), "zero": np.int64([0]), "back": np.int64([1, 4, 9, 10])}
     graph = imported(model_of(nodes, constants, 13), tmp_path)
     assert [(n.op, n.inputs[0], n.outputs[0]) for n in graph.nodes] == [("Relu", "x", "r"), ("Reshape", "r", "y")]
+
+
+@pytest.mark.parametrize("op", ["Conv", "ConvTranspose", "Gemm"])
+def test_affine_chains_join_the_weights(op: str, tmp_path: Path) -> None:
+    shape = (3, 4) if op == "Gemm" else (1, 4, 9, 10)
+    per = (6,) if op == "Gemm" else (6, 1, 1)
+    constants: dict[str, Any] = {k: RNG.uniform(0.5, 2, per).astype(np.float32) for k in ("m", "a", "s", "d")}
+    sizes = {"Conv": (6, 4, 3, 3), "ConvTranspose": (4, 6, 3, 3), "Gemm": (4, 6)}
+    constants |= {"w": RNG.normal(0, 1, sizes[op]).astype(np.float32), "two": np.float32(2)}
+    nodes = [
+        node(op, ["x", "w"], ["c"], "host"),
+        node("Mul", ["m", "c"], ["t"], "mul"),
+        node("Add", ["t", "a"], ["u"], "add"),
+        node("Sub", ["s", "u"], ["v"], "sub"),
+        node("Div", ["v", "d"], ["z"], "div"),
+        node("Add", ["z", "two"], ["y"], "last"),
+    ]
+    graph = imported(model_of(nodes, constants, 13, shape), tmp_path)
+    assert [(n.op, n.name, n.outputs) for n in graph.nodes] == [(op, "host", ["y"])]
+
+
+def test_affine_operations_that_stay(tmp_path: Path) -> None:
+    """Results read twice, constants per element, broadcasts and divisions of a constant."""
+    constants = {
+        "w": RNG.normal(0, 1, (6, 4, 3, 3)).astype(np.float32),
+        "image": RNG.normal(0, 1, (7, 8)).astype(np.float32),
+        "one": np.float32(1),
+        "batch": RNG.normal(0, 1, (2, 6, 1, 1)).astype(np.float32),
+    }
+    conv = node("Conv", ["x", "w"], ["c"], "conv")
+    cases = [
+        [node("Add", ["c", "one"], ["t"], "add"), node("Mul", ["t", "c"], ["y"], "mul")],
+        [node("Add", ["c", "image"], ["y"], "add")],
+        [node("Add", ["c", "batch"], ["y"], "add")],
+        [node("Relu", ["c"], ["r"], "relu"), node("Div", ["one", "r"], ["y"], "div")],
+    ]
+    for rest in cases:
+        used = {i for n in [conv, *rest] for i in n.input}
+        kept = {k: v for k, v in constants.items() if k in used}
+        onnx.save(model_of([conv, *rest], kept, 13), tmp_path / "m.onnx")
+        graph = load_float_graph(tmp_path / "m.onnx")
+        expected = ["Conv", *(n.op_type for n in rest if n.op_type != "Relu")]
+        assert [n.op for n in graph.nodes if n.op != "Relu"] == expected
