@@ -1,4 +1,4 @@
-"""Activations that became ops of their own, as the ops that define them. The passes recognise them again."""
+"""Activations that became ops of their own, as the ops that define them."""
 
 from __future__ import annotations
 
