@@ -2,7 +2,31 @@
 
 #include <algorithm>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace bittrue {
+
+namespace {
+
+// About 50 microseconds.
+constexpr int spins = 1000;
+
+template <class Condition>
+bool spin_until(const Condition& condition) {
+  for (int i = 0; i < spins; ++i) {
+    if (condition()) return true;
+#if defined(__x86_64__)
+    _mm_pause();
+#else
+    std::this_thread::yield();
+#endif
+  }
+  return condition();
+}
+
+}  // namespace
 
 ThreadPool::ThreadPool(int threads) {
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
@@ -30,46 +54,54 @@ void ThreadPool::parallel_for(int64_t n, int64_t grain, const std::function<void
     ++generation_;
   }
   wake_.notify_all();
-  run_blocks();
-  std::unique_lock<std::mutex> lock(mutex_);
-  done_.wait(lock, [this] { return next_ >= size_ && running_ == 0; });
-  body_ = nullptr;
+  run_blocks(body);
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    body_ = nullptr;  // a worker that is late finds nothing to do
+  }
+  if (!spin_until([this] { return active_ == 0; })) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    done_.wait(lock, [this] { return active_ == 0; });
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
   if (error_) std::rethrow_exception(error_);
 }
 
 void ThreadPool::work() {
   uint64_t seen = 0;
+  const auto called = [&] { return stopping_ || generation_ != seen; };
   for (;;) {
+    spin_until(called);
+    const std::function<void(int64_t, int64_t)>* body = nullptr;
     {
       std::unique_lock<std::mutex> lock(mutex_);
-      wake_.wait(lock, [&] { return stopping_ || generation_ != seen; });
+      wake_.wait(lock, called);
       if (stopping_) return;
       seen = generation_;
+      body = body_;
+      if (body) ++active_;
     }
-    run_blocks();
+    if (!body) continue;
+    run_blocks(*body);
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      --active_;
+    }
+    done_.notify_all();
   }
 }
 
-void ThreadPool::run_blocks() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  while (body_ && next_ < size_) {
-    const int64_t begin = next_;
-    const int64_t end = std::min(size_, begin + block_);
-    next_ = end;
-    ++running_;
-    const auto* body = body_;
-    lock.unlock();
-    std::exception_ptr error;
+void ThreadPool::run_blocks(const std::function<void(int64_t, int64_t)>& body) {
+  for (;;) {
+    const int64_t begin = next_.fetch_add(block_);
+    if (begin >= size_) return;
     try {
-      (*body)(begin, end);
+      body(begin, std::min(size_, begin + block_));
     } catch (...) {
-      error = std::current_exception();
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!error_) error_ = std::current_exception();
     }
-    lock.lock();
-    if (error && !error_) error_ = error;
-    --running_;
   }
-  if (running_ == 0) done_.notify_all();
 }
 
 }  // namespace bittrue

@@ -2,6 +2,7 @@
 // is computed by itself.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -27,7 +28,7 @@ class ThreadPool {
 
  private:
   void work();
-  void run_blocks();
+  void run_blocks(const std::function<void(int64_t, int64_t)>& body);
 
   std::vector<std::thread> workers_;
   std::mutex mutex_;
@@ -36,10 +37,10 @@ class ThreadPool {
   const std::function<void(int64_t, int64_t)>* body_ = nullptr;
   int64_t size_ = 0;
   int64_t block_ = 1;
-  int64_t next_ = 0;
-  int64_t running_ = 0;
-  uint64_t generation_ = 0;
-  bool stopping_ = false;
+  std::atomic<int64_t> next_{0};
+  std::atomic<int> active_{0};  // workers inside a body
+  std::atomic<uint64_t> generation_{0};
+  std::atomic<bool> stopping_{false};
   std::exception_ptr error_;
 };
 

@@ -2,7 +2,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "devices/bm1684/tables.h"
 #include "engine/errors.h"
@@ -39,9 +44,27 @@ void place_local(View& view, uint64_t address) {
                     " bytes and leaves its lane");
 }
 
+#if defined(__linux__)
+// Room for one large page more, so that an empty memory can be mapped, too.
+constexpr uint64_t large_page = 2 << 20;
+
+ZeroedBytes::ZeroedBytes(uint64_t size) : size_(size) {
+  void* p = size > UINT64_MAX / 2 ? MAP_FAILED
+                                  : mmap(nullptr, size + large_page, PROT_READ | PROT_WRITE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) throw DataError("no memory for " + std::to_string(size) + " bytes of simulated memory");
+  madvise(p, size + large_page, MADV_HUGEPAGE);
+  data_ = static_cast<uint8_t*>(p);
+}
+
+ZeroedBytes::~ZeroedBytes() { munmap(data_, size_ + large_page); }
+#else
 ZeroedBytes::ZeroedBytes(uint64_t size) : data_(static_cast<uint8_t*>(std::calloc(size ? size : 1, 1))), size_(size) {
   if (!data_) throw DataError("no memory for " + std::to_string(size) + " bytes of simulated memory");
 }
+
+ZeroedBytes::~ZeroedBytes() { std::free(data_); }
+#endif
 
 Memory::Memory(uint64_t device_base, uint64_t device_size, uint8_t fill, bool tracking)
     : device_base_(device_base),

@@ -2,8 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -43,19 +41,19 @@ struct View {
   int64_t reach() const;
 };
 
-// Zeroed bytes whose pages the system provides when they are first touched.
+// Zeroed bytes whose pages the system provides when they are first touched, large ones where it can.
 class ZeroedBytes {
  public:
   explicit ZeroedBytes(uint64_t size);
-  uint8_t* data() { return data_.get(); }
-  const uint8_t* data() const { return data_.get(); }
+  ~ZeroedBytes();
+  ZeroedBytes(const ZeroedBytes&) = delete;
+  ZeroedBytes& operator=(const ZeroedBytes&) = delete;
+  uint8_t* data() { return data_; }
+  const uint8_t* data() const { return data_; }
   uint64_t size() const { return size_; }
 
  private:
-  struct Free {
-    void operator()(uint8_t* p) const { std::free(p); }
-  };
-  std::unique_ptr<uint8_t[], Free> data_;
+  uint8_t* data_ = nullptr;
   uint64_t size_;
 };
 
