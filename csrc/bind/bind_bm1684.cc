@@ -188,6 +188,7 @@ void bind_bm1684(py::module_& parent) {
                d["id"] = s.id;
                d["wait_for"] = s.wait_for;
                d["macs"] = s.operation->macs();
+               d["assumption"] = s.operation->assumption();
                py::list accesses;
                for (const Access& a : s.operation->accesses()) accesses.append(access_dict(a, machine.memory));
                d["accesses"] = accesses;

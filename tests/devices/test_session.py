@@ -138,6 +138,7 @@ def test_computing_with_uninitialized_memory_is_reported() -> None:
         ({"src_data_format": 6}, UnsupportedError, "not implemented: GDMA data format 6"),
         ({"direction": 0}, UnsupportedError, "not implemented: linear copy of local memory"),
         ({"src_wshift": 2}, UnsupportedError, "not implemented: h/w shift"),
+        ({"eng1_sync_id": 1}, UnsupportedError, "not implemented: waiting for another engine"),
         ({"localmem_mask_l32": 1}, UnsupportedError, "not implemented: a mask of lanes"),
     ],
 )
@@ -162,6 +163,7 @@ def test_hostile_memory_commands(change: dict[str, int], error: type[BittrueErro
         ({"res0_n": 0}, DataError, "a tensor of shape"),
         ({"tsk_typ": 12}, UnsupportedError, "BDC command 1: not implemented: task type 12"),
         ({"tsk_eu_typ": 1}, UnsupportedError, "not implemented: convolution operation 1"),
+        ({"tsk_lane_num": 1}, UnsupportedError, "not implemented: a mask of lanes"),
         ({"opt_winograd": 1}, UnsupportedError, "not implemented: winograd"),
         ({"opt_res_add": 1}, UnsupportedError, "not implemented: accumulation into the result"),
         ({"opt_opd0_prec": 1}, UnsupportedError, "not implemented: convolution with precisions 0 <- 1, 0"),
@@ -326,3 +328,20 @@ def test_first_convolution_layout_is_refused(tmp_path: Path) -> None:
     write_bmodel(model, tmp_path / "m.bmodel")
     with pytest.raises(UnsupportedError, match="first-convolution layout"):
         open_stage(model)
+
+
+def test_assumptions_are_listed() -> None:
+    """A float depthwise convolution with inserted zeros."""
+    model, program = graph_model(small_graph())
+    bdc = _core.bm1684.decode("bdc", program.bdc)
+    bdc[1] |= {f"opt_{o}_prec": 2 for o in ("res0", "opd0", "opd1", "opd2")}
+    bdc[1] |= {
+        "opd0_y_ins0": 1,
+        "tsk_opd_num": 2,
+        "res0_addr": 0x08004000,
+        "opd0_addr": 0x08002000,
+        "opd1_addr": 0x08006000,
+    }
+    model.stage().cmd_group = [group_table(encode("bdc", bdc), program.gdma)]
+    (entry,) = open_stage(model).assumptions().items()
+    assert str(entry[0]) == "group 0 BDC command 2" and "inserted zeros" in entry[1]

@@ -54,6 +54,16 @@ bool same_place(const View& a, const View& b) {
          a.h_stride == b.h_stride && a.w_stride == b.w_stride && a.per_word == b.per_word;
 }
 
+template <class T>
+void combine_bits(Eu eu, const T* a, const T* b, T* r, int64_t count) {
+  if (eu == Eu::bit_and)
+    for (int64_t i = 0; i < count; ++i) r[i] = a[i] & b[i];
+  else if (eu == Eu::bit_or)
+    for (int64_t i = 0; i < count; ++i) r[i] = a[i] | b[i];
+  else
+    for (int64_t i = 0; i < count; ++i) r[i] = a[i] ^ b[i];
+}
+
 // Whether elements of the result can share bytes, so that their order matters.
 bool overlaps_itself(const View& v) {
   if ((v.w > 1 && v.w_stride < 4) || (v.h > 1 && v.h_stride < v.w * v.w_stride)) return true;
@@ -89,7 +99,7 @@ class ElementWise : public Operation {
   virtual void run_channel(const RunContext& context, int64_t group, int64_t c) const = 0;
 
   View view(uint64_t address, Precision p, uint32_t layout, const Extent& strides) const {
-    return layout == 0 ? aligned_view(address, p, shape_) : strided_view(address, p, shape_, strides);
+    return operand_view(address, p, layout, shape_, strides);
   }
 
   Rows operand(int index, Precision p) const {
@@ -295,14 +305,9 @@ class IntegerArithmetic : public ElementWise {
       case Eu::shift:
         return k.shift16(a, b, r, count, command_.opt_shift_typ);
       case Eu::bit_and:
-        for (int64_t i = 0; i < count; ++i) r[i] = a[i] & b[i];
-        return;
       case Eu::bit_or:
-        for (int64_t i = 0; i < count; ++i) r[i] = a[i] | b[i];
-        return;
       case Eu::bit_xor:
-        for (int64_t i = 0; i < count; ++i) r[i] = a[i] ^ b[i];
-        return;
+        return combine_bits(eu_, a, b, r, count);
       default:
         std::copy(a, a + count, r);
     }
@@ -427,14 +432,9 @@ class WordArithmetic : public ElementWise {
         for (int64_t i = 0; i < count; ++i) r[i] = shifted(a[i], static_cast<int8_t>(b[i]));
         return;
       case Eu::bit_and:
-        for (int64_t i = 0; i < count; ++i) r[i] = a[i] & b[i];
-        return;
       case Eu::bit_or:
-        for (int64_t i = 0; i < count; ++i) r[i] = a[i] | b[i];
-        return;
       case Eu::bit_xor:
-        for (int64_t i = 0; i < count; ++i) r[i] = a[i] ^ b[i];
-        return;
+        return combine_bits(eu_, a, b, r, count);
       default:
         if (r != a) std::memmove(r, a, static_cast<size_t>(count) * 4);
     }

@@ -26,13 +26,11 @@ class Convolution : public Operation {
     if (c.short_opd0_str != 0 && c.short_opd0_str != 3) not_implemented("convolution input layout");
     const auto p = static_cast<Precision>(c.opt_opd0_prec);
     const Extent x_shape{c.res0_n, c.opd0_c, c.opd0_h, c.opd0_w};
-    x_ = c.short_opd0_str == 0
-             ? aligned_view(c.opd0_addr, p, x_shape)
-             : strided_view(c.opd0_addr, p, x_shape, {c.opd0_n_str, c.opd0_c_str, c.opd0_h_str, c.opd0_w_str});
+    x_ = operand_view(c.opd0_addr, p, c.short_opd0_str, x_shape,
+                      {c.opd0_n_str, c.opd0_c_str, c.opd0_h_str, c.opd0_w_str});
     const Extent y_shape{c.res0_n, c.res0_c, c.res0_h, c.res0_w};
-    y_ = c.short_res0_str == 0
-             ? aligned_view(c.res0_addr, p, y_shape)
-             : strided_view(c.res0_addr, p, y_shape, {c.res0_n_str, c.res0_c_str, c.res0_h_str, c.res0_w_str});
+    y_ = operand_view(c.res0_addr, p, c.short_res0_str, y_shape,
+                      {c.res0_n_str, c.res0_c_str, c.res0_h_str, c.res0_w_str});
     place_weights(group_channels, element_bytes(p));
     planes_ = (inputs_ + 1) / 2;
     if (taps() * planes_ > largest_sum) throw DataError("sums of " + std::to_string(taps() * planes_) + " pairs");

@@ -175,6 +175,7 @@ class Builder {
   std::unique_ptr<Operation> build() {
     if (c_.acc_write_enable) not_implemented("accumulating write");
     if (c_.src_hshift || c_.src_wshift || c_.dst_hshift || c_.dst_wshift) not_implemented("h/w shift fields");
+    if (c_.eng1_sync_id || c_.eng3_sync_id) not_implemented("waiting for another engine");
     if (~c_.localmem_mask_l32 || ~c_.localmem_mask_h32) not_implemented("a mask of lanes");
     const auto special = static_cast<Special>(c_.special_func);
     if (special != Special::copy && special != Special::transpose_nc && special != Special::fill)
@@ -298,7 +299,6 @@ std::unique_ptr<Operation> Builder::matrix(Special special) {
   const bool to_local = direction_ == Direction::system_to_local;
   if (!to_local && direction_ != Direction::local_to_system) not_implemented("matrix mode between like memories");
   if (special == Special::fill) not_implemented("fill in matrix mode");
-  if (!c_.stride_enable) not_implemented("matrix mode without strides");
   const bool transposed = special == Special::transpose_nc;
   Side system = to_local ? source_ : target_;
   Side local = to_local ? target_ : source_;
@@ -309,7 +309,7 @@ std::unique_ptr<Operation> Builder::matrix(Special special) {
   if (local.size.w < 1) throw DataError("matrix sections without columns");
   local.size.n = rows;
   local.size.c = (columns + local.size.w - 1) / local.size.w;
-  local.size.w = std::min(local.size.w, columns);
+  if (c_.stride_enable) local.size.w = std::min(local.size.w, columns);  // else the width decides the layout
   const View inside = place(local, true);
   return std::make_unique<MatrixCopy>(outside, inside, rows, columns, to_local, transposed, format_.element);
 }

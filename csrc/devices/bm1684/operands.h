@@ -60,6 +60,12 @@ inline View aligned_view(uint64_t address, Precision precision, const Extent& e)
   return strided_view(address, precision, e, {(start_lane + e.c + lanes - 1) / lanes * c_stride, c_stride, e.w, 1});
 }
 
+// An operand by its layout code: 0 is automatic, any other takes the strides literally.
+inline View operand_view(uint64_t address, Precision precision, uint32_t layout, const Extent& e,
+                         const Extent& strides) {
+  return layout == 0 ? aligned_view(address, precision, e) : strided_view(address, precision, e, strides);
+}
+
 // Values of one kind per channel, without padding: bias and depthwise weights. `count` elements a channel.
 inline View compact_view(uint64_t address, int64_t bytes, int64_t channels, int64_t count) {
   if (address % static_cast<uint64_t>(bytes))

@@ -8,8 +8,8 @@ namespace bittrue::bm1684 {
 void not_implemented(const std::string& what) { throw UnsupportedError("not implemented: " + what); }
 
 std::unique_ptr<Operation> make_operation(const BdcCommand& command, const Memory&) {
-  if (command.opt_res_add && static_cast<Task>(command.tsk_typ) != Task::arithmetic)
-    not_implemented("accumulation into the result (opt_res_add)");
+  if (command.opt_res_add) not_implemented("accumulation into the result (opt_res_add)");
+  if (~command.tsk_lane_num) not_implemented("a mask of lanes");
   if (command.opt_winograd) not_implemented("winograd");
   if (command.res0_h_shift || command.res0_w_shift || command.opd0_h_shift || command.opd0_w_shift ||
       command.opd1_h_shift || command.opd1_w_shift)

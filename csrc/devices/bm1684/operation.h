@@ -53,6 +53,9 @@ class Operation {
   // Multiply-accumulates, for profiles.
   virtual int64_t macs() const { return 0; }
 
+  // What the result rests on that was never compared with the chip; empty if nothing.
+  const std::string& assumption() const { return assumption_; }
+
   // Operands in the order of their names; constants are not listed.
   const std::vector<Access>& accesses() const { return accesses_; }
 
@@ -62,8 +65,11 @@ class Operation {
     return accesses_.back().view;
   }
 
+  void assume(std::string what) { assumption_ = std::move(what); }
+
  private:
   std::vector<Access> accesses_;
+  std::string assumption_;
 };
 
 // Throws UnsupportedError("not implemented: <what>").

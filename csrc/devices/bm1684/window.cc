@@ -32,22 +32,22 @@ class WindowOperation : public Operation {
  public:
   explicit WindowOperation(const BdcCommand& c)
       : command_(c), kind_(kind_of(c)), grid_(c, c.opd1_h, c.opd1_w), has_bias_(c.tsk_opd_num == 3) {
-    // Known for int8 depthwise only: a compiled net with it gives the vendor's bits.
-    const bool int8 = c.opt_opd0_prec == static_cast<uint32_t>(Precision::int8);
-    if ((c.opd0_y_ins0 || c.opd0_x_ins0) && !(int8 && kind_ == Kind::depthwise))
-      not_implemented("pooling or float depthwise with zero insertion");
+    if (c.opd0_y_ins0 || c.opd0_x_ins0) {
+      if (kind_ != Kind::depthwise) not_implemented("pooling with zero insertion");
+      // int8: a compiled network that uses it gives the vendor's bits.
+      if (c.opt_opd0_prec != static_cast<uint32_t>(Precision::int8))
+        assume("inserted zeros take part in the sums of a float depthwise convolution, as in a convolution");
+    }
     if (c.opt_opd0_const) not_implemented("pooling of a constant");
     if (c.opt_kernel_rotate) not_implemented("rotated depthwise kernel");
     if (has_bias_ && kind_ != Kind::depthwise) not_implemented("pooling with three operands");
     const auto p = static_cast<Precision>(c.opt_opd0_prec);
     const Extent x_shape{c.res0_n, c.res0_c, c.opd0_h, c.opd0_w};
     const Extent y_shape{c.res0_n, c.res0_c, c.res0_h, c.res0_w};
-    x_ = c.short_opd0_str == 0
-             ? aligned_view(c.opd0_addr, p, x_shape)
-             : strided_view(c.opd0_addr, p, x_shape, {c.opd0_n_str, c.opd0_c_str, c.opd0_h_str, c.opd0_w_str});
-    y_ = c.short_res0_str == 0
-             ? aligned_view(c.res0_addr, p, y_shape)
-             : strided_view(c.res0_addr, p, y_shape, {c.res0_n_str, c.res0_c_str, c.res0_h_str, c.res0_w_str});
+    x_ = operand_view(c.opd0_addr, p, c.short_opd0_str, x_shape,
+                      {c.opd0_n_str, c.opd0_c_str, c.opd0_h_str, c.opd0_w_str});
+    y_ = operand_view(c.res0_addr, p, c.short_res0_str, y_shape,
+                      {c.res0_n_str, c.res0_c_str, c.res0_h_str, c.res0_w_str});
     for (int64_t ky = 0; ky < c.opd1_h; ++ky)
       for (int64_t kx = 0; kx < c.opd1_w; ++kx) offsets_.push_back(grid_.tap_offset(ky, kx));
   }

@@ -13,10 +13,11 @@ import numpy as np
 
 from bittrue import api
 from bittrue.cli.output import write_reports
+from bittrue.cli.stream_options import stream_options
 from bittrue.devices.bm1684.profile import profile_session
 from bittrue.devices.bm1684.session import Group, InstructionSession
 from bittrue.devices.bm1684.stepping import Breakpoint, dump_tensor
-from bittrue.devices.bm1684.trace import LEVELS, TraceWriter
+from bittrue.devices.bm1684.trace import TraceWriter
 from bittrue.errors import UsageError
 from bittrue.report.result import new_result
 from bittrue.runtime.session import Session
@@ -35,22 +36,6 @@ _path = click.Path(path_type=Path)
 @click.option("--stage", type=int, default=0, show_default=True)
 @click.option("--path", help="Instruction set path to force (see `bittrue doctor`).")
 @click.option("--threads", type=int, help="Threads; the result does not depend on it.")
-@click.option("--trace", type=_path, help="Command streams: write what every command made (.npz).")
-@click.option(
-    "--trace-level",
-    type=click.Choice(LEVELS),
-    default="commands",
-    show_default=True,
-    help="Trace tensors written to device memory, or every command.",
-)
-@click.option("--check-uninitialized", is_flag=True, help="Command streams: report reads of never-written memory.")
-@click.option(
-    "--prefer",
-    type=click.Choice(["gdma", "bdc"]),
-    default="gdma",
-    show_default=True,
-    help="Command streams: which engine goes on when both could.",
-)
 @click.option("--break-at", metavar="[GROUP:][ENGINE:]N", help="Command streams: stop after this command and show it.")
 @click.option(
     "--dump-tensor",
@@ -62,6 +47,7 @@ _path = click.Path(path_type=Path)
 @click.option("--profile", is_flag=True, help="Command streams: estimate cycles and bytes moved on the chip.")
 @click.option("--timeline", type=_path, help="Write the estimated timeline in Chrome's trace format (.json).")
 @click.option("--html", "html_file", type=_path, help="Write the profile as an HTML report.")
+@stream_options
 def run_command(
     file: Path,
     input_file: Path,
@@ -160,6 +146,8 @@ def _run_stream(
         click.echo(f"  first values: {np.array2string(value.ravel()[:16], max_line_width=200)}")
     api.write_npz(output_file, written)
     _show(result.outputs if not breakpoint_ else {})
+    for command, what in session.assumptions().items():
+        click.echo(f"assumed: {command}: {what}")
     for read in session.uninitialized:
         click.echo(f"uninitialized: {read}")
     if profile or timeline or html_file:

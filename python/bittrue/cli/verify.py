@@ -8,7 +8,7 @@ import click
 
 from bittrue import api
 from bittrue.cli.output import finish
-from bittrue.devices.bm1684.trace import LEVELS
+from bittrue.cli.stream_options import stream_options
 from bittrue.verify.verify import StreamOptions
 
 
@@ -19,27 +19,11 @@ from bittrue.verify.verify import StreamOptions
 @click.option("--layers/--no-layers", default=True, help="Compare every layer with layers_ref.npz where it exists.")
 @click.option("--net_idx", type=int, help="Only this network.")
 @click.option("--stage_idx", type=int, help="Only this stage.")
-@click.option("--trace", type=click.Path(path_type=Path), help="Command streams: write what every command made (.npz).")
-@click.option(
-    "--trace-level",
-    type=click.Choice(LEVELS),
-    default="commands",
-    show_default=True,
-    help="Trace tensors written to device memory, or every command.",
-)
 @click.option("--reference", type=click.Path(path_type=Path), help="Command streams: compare with an earlier trace.")
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
     help="Command streams: the float or quantized model compiled; names device tensors by its layers.",
-)
-@click.option("--check-uninitialized", is_flag=True, help="Command streams: warn of reads of never-written memory.")
-@click.option(
-    "--prefer",
-    type=click.Choice(["gdma", "bdc"]),
-    default="gdma",
-    show_default=True,
-    help="Command streams: which engine goes on when both could.",
 )
 @click.option("--path", help="Instruction set path to force (see `bittrue doctor`).")
 @click.option("--threads", type=int, help="Threads; the result does not depend on it.")
@@ -47,6 +31,7 @@ from bittrue.verify.verify import StreamOptions
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write the HTML report.")
 @click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write JUnit XML.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every layer, not only the wrong ones.")
+@stream_options
 def verify_command(
     directory: Path,
     accuracy_f: float | None,

@@ -154,6 +154,15 @@ class InstructionSession:
             raise DataError(f"{self.where}: device memory from {base:#x} to {end:#x} is larger than a device has")
         return base, end
 
+    def assumptions(self) -> dict[Command, str]:
+        """Commands whose result rests on something that was never compared with the chip, and what that is."""
+        return {
+            group.command(k): facts["assumption"]
+            for group in self.groups
+            for k, facts in enumerate(group.steps)
+            if facts["assumption"]
+        }
+
     def load(self, feeds: Mapping[str, Array]) -> None:
         """Puts coefficients and inputs into device memory; all else is as after power-on.
 
