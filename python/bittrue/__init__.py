@@ -8,9 +8,31 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from bittrue.api import Session, audit, calibrate, compare, compile, load, load_float, records, verify
+    from bittrue.api import (
+        Session,
+        audit,
+        calibrate,
+        compare,
+        compile,
+        load,
+        load_float,
+        open_session,
+        records,
+        verify,
+    )
 
-__all__ = ["Session", "audit", "calibrate", "compare", "compile", "load", "load_float", "records", "verify"]
+__all__ = [
+    "Session",
+    "audit",
+    "calibrate",
+    "compare",
+    "compile",
+    "load",
+    "load_float",
+    "open_session",
+    "records",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:
