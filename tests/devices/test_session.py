@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
 
@@ -19,6 +20,7 @@ from bittrue.containers.flat import Table
 from bittrue.devices.bm1684.commands import encode
 from bittrue.devices.bm1684.session import InstructionSession
 from bittrue.errors import BittrueError, DataError, UnsupportedError
+from bittrue.graph.onnx_io import to_onnx
 from tests.devices.streams import (
     BASE,
     graph_context,
@@ -345,3 +347,18 @@ def test_assumptions_are_listed() -> None:
     model.stage().cmd_group = [group_table(encode("bdc", bdc), program.gdma)]
     (entry,) = open_stage(model).assumptions().items()
     assert str(entry[0]) == "group 0 BDC command 2" and "inserted zeros" in entry[1]
+
+
+def test_verify_names_device_tensors_by_the_layers_of_the_model(tmp_path: Path) -> None:
+    graph = small_graph()
+    folder = graph_context(tmp_path / "net", graph)
+    onnx.save(to_onnx(graph), tmp_path / "model.onnx")
+    code, text = cli_run(
+        "verify", "--context_dir", folder, "--model", tmp_path / "model.onnx", "--html", tmp_path / "r.html"
+    )
+    assert code == 0
+    for name in ("Conv2d0", "Conv2d1", "MaxPool2d2"):
+        assert f"is layer {name}: sure, correlation 1.000000" in text
+    assert "layers of the model" in (tmp_path / "r.html").read_text()
+    code, text = cli_run("verify", "--context_dir", folder, "--model", tmp_path / "missing.onnx")
+    assert code == 4 and "missing.onnx" in text

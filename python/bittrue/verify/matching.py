@@ -14,9 +14,8 @@ from bittrue.containers.build import IoTensor
 from bittrue.devices.bm1684.match import Match, TensorCollector, match_tensors
 from bittrue.errors import DataError
 from bittrue.graph.ir import Graph
-from bittrue.graph.onnx_io import DOMAIN
+from bittrue.graph.onnx_io import DOMAIN, from_onnx
 from bittrue.importers import load_float_graph
-from bittrue.quantize.model import QuantizedModel
 from bittrue.runtime.session import Session
 
 Array = np.ndarray[Any, Any]
@@ -29,7 +28,7 @@ def layer_values(model: Path, inputs: Mapping[str, Array], ios: Sequence[IoTenso
     float model. Raises DataError for inputs that do not fit, and what importing raises.
     """
     quantized = _quantized(model)
-    graph = quantized.graph if quantized else load_float_graph(model)
+    graph = quantized or load_float_graph(model)
     feeds: dict[str, Array] = {}
     if len(graph.inputs) != len(ios):
         raise DataError(f"{model}: {len(graph.inputs)} inputs, the compiled network has {len(ios)}")
@@ -43,14 +42,15 @@ def layer_values(model: Path, inputs: Mapping[str, Array], ios: Sequence[IoTenso
     return FloatRunner(graph, layers).run(feeds)
 
 
-def _quantized(model: Path) -> QuantizedModel | None:
+def _quantized(model: Path) -> Graph | None:
+    """The graph of a quantized .onnx; None for float models."""
     if model.suffix.lower() != ".onnx":
         return None
     try:
         proto = onnx.load(str(model))
     except Exception as e:  # protobuf and onnx raise unrelated types
         raise DataError(f"{model}: not an ONNX model ({type(e).__name__})") from e
-    return QuantizedModel.from_onnx(proto) if any(o.domain == DOMAIN for o in proto.opset_import) else None
+    return from_onnx(proto) if any(o.domain == DOMAIN for o in proto.opset_import) else None
 
 
 def _fitting(model: Path, graph: Graph, name: str, value: Array, io: IoTensor) -> Array:
