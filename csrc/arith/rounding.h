@@ -81,11 +81,13 @@ inline int64_t round_real(F v, Rounding mode) {
   }
   if (!(v >= F(-far_outside))) return -far_outside;
   if (v > F(far_outside)) return far_outside;
+  // v - floor(v) may round (to one half for -0.49999997f), but where v has a fraction, floor(v) + 0.5 is exact.
   const F floor_part = std::floor(v);
-  const F fraction = v - floor_part;  // exact
-  const int vs_half = fraction < F(0.5) ? -1 : (fraction > F(0.5) ? 1 : 0);
+  const F middle = floor_part + F(0.5);
+  const bool has_fraction = v != floor_part;
+  const int vs_half = !has_fraction || v < middle ? -1 : (v > middle ? 1 : 0);
   const auto whole = static_cast<int64_t>(floor_part);
-  return whole + (rounds_up(v < F(0), (whole & 1) != 0, vs_half, fraction != F(0), mode) ? 1 : 0);
+  return whole + (rounds_up(v < F(0), (whole & 1) != 0, vs_half, has_fraction, mode) ? 1 : 0);
 }
 
 }  // namespace bittrue

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bittrue._core as _core
-from bittrue.ops.arithmetic import output_stage, shift_right
+from bittrue.ops.arithmetic import output_stage, round_real, shift_right
 
 MODES = [m for m in _core.rounding_names() if m != "add_half_trunc"]
 ALL = np.arange(-32768, 32768)
@@ -105,3 +105,15 @@ def test_double_rounding_is_tflites(x: int, m: int, shift: int) -> None:
 def test_float_scale_ties_to_even(scale: float, want: list[int]) -> None:
     attrs = {"requant": "float_scale", "scale": [scale], "rounding": "half_even"}
     assert _core.output_stage([1, 3, 5, -1, -3, -5], attrs, "int32") == want
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_floats_next_to_one_half(mode: str) -> None:
+    """-0.49999997 less its floor is rounded to one half; the rounding must not take it for a tie."""
+    for scale in (0.5, np.nextafter(np.float32(0.5), np.float32(0)), np.nextafter(np.float32(0.5), np.float32(1))):
+        for sum_ in (-3, -1, 1, 3):
+            real = np.float32(sum_) * np.float32(scale)
+            want = [exact(Fraction(float(real)), mode)]
+            attrs = {"requant": "float_scale", "scale": [float(scale)], "rounding": mode}
+            assert _core.output_stage([sum_], attrs, "int32") == want
+            assert round_real(np.array([real], np.float32), mode).tolist() == want

@@ -75,16 +75,19 @@ def round_real(v: npt.NDArray[Any], mode: str) -> IntArray:
         v = np.trunc(np.where(v > 0, v + half, v - half))
         mode = "floor"
     floor_part = np.floor(v)
-    fraction = v - floor_part
+    has_fraction = v != floor_part
+    # v - floor(v) may round (to one half for -0.49999997), floor(v) + 0.5 is exact where v has a fraction.
+    middle = floor_part + v.dtype.type(0.5)
+    above, tie = has_fraction & (v > middle), has_fraction & (v == middle)
     odd = np.mod(floor_part, 2) == 1
     up = {
-        "half_up": lambda: fraction >= 0.5,
-        "half_down": lambda: fraction > 0.5,
-        "half_away": lambda: np.where(v < 0, fraction > 0.5, fraction >= 0.5),
-        "half_even": lambda: (fraction > 0.5) | ((fraction == 0.5) & odd),
+        "half_up": lambda: above | tie,
+        "half_down": lambda: above,
+        "half_away": lambda: above | (tie & (v >= 0)),
+        "half_even": lambda: above | (tie & odd),
         "floor": lambda: np.zeros(v.shape, bool),
-        "ceil": lambda: fraction > 0,
-        "toward_zero": lambda: (v < 0) & (fraction > 0),
+        "ceil": lambda: has_fraction,
+        "toward_zero": lambda: (v < 0) & has_fraction,
     }[mode]()
     rounded = floor_part.astype(np.float64) + up
     with np.errstate(invalid="ignore"):
