@@ -1,8 +1,12 @@
 // The scalar arithmetic, for tests and for tools that explain single values.
+#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
+
+#include <cstring>
 
 #include "bind/bind.h"
 #include "engine/stage_attributes.h"
+#include "kernels/stage/vector_stage.h"
 
 namespace py = pybind11;
 
@@ -27,6 +31,30 @@ void bind_arith(py::module_& m) {
       },
       py::arg("sums"), py::arg("attributes"), py::arg("dtype"),
       "Applies the output stage that the attributes spell to exact sums.");
+  m.def(
+      "vector_stage",
+      [](const py::array_t<int32_t, py::array::c_style>& sums, const std::map<std::string, Attribute>& attributes,
+         const std::string& dtype, const std::vector<int32_t>& bias, int64_t largest) {
+        NodeSpec node;
+        const TensorType type{dtype_from_name(dtype), {}};
+        node.outputs.push_back(&type);
+        node.attributes = Attributes(attributes);
+        const auto channels = static_cast<int64_t>(bias.size());
+        const OutputStage stage = read_output_stage(node, channels);
+        node.attributes.check_all_read();
+        if (channels != 1 && channels != sums.size()) throw DataError("bias needs one entry or one per sum");
+        const VectorStage vector(stage, bias, largest, type.dtype);
+        py::array_t<uint8_t> out(static_cast<py::ssize_t>(sums.size() * vector.value_bytes()));
+        if (channels == 1)
+          vector.apply_row(sums.data(), sums.size(), 0, out.mutable_data());
+        else
+          vector.apply_channels(sums.data(), sums.size(), 0, out.mutable_data());
+        return py::make_tuple(out, vector.vectorized());
+      },
+      py::arg("sums"), py::arg("attributes"), py::arg("dtype"), py::arg("bias"), py::arg("largest"),
+      "The output stage of the vector kernels: bytes of the values, and whether the rule has a vector form. One bias: "
+      "all"
+      " sums are of one channel; else one channel a sum. `largest` bounds sum plus bias.");
 }
 
 }  // namespace bittrue

@@ -5,16 +5,29 @@
 namespace bittrue {
 
 const std::vector<std::string>& known_paths() {
-  static const std::vector<std::string> paths = {"reference", "generic"};
+  static const std::vector<std::string> paths = {"reference", "generic", "avx2", "avx512vnni"};
   return paths;
 }
 
 bool path_available(const std::string& path) {
   path_rank(path);
+#if defined(__x86_64__)
+  if (path == "avx2") return __builtin_cpu_supports("avx2");
+  if (path == "avx512vnni")
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vnni");
+#else
+  if (path == "avx2" || path == "avx512vnni") return false;
+#endif
   return true;
 }
 
-std::string best_path() { return known_paths().back(); }
+std::string best_path() {
+  const auto& paths = known_paths();
+  for (auto path = paths.rbegin(); path != paths.rend(); ++path)
+    if (path_available(*path)) return *path;
+  return paths.front();
+}
 
 int path_rank(const std::string& path) {
   const auto& paths = known_paths();

@@ -1,0 +1,358 @@
+// The output stage on eight sums at a time. Every step is exact for all int32 sums.
+#include "kernels/stage/vector_stage.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include <cstring>
+
+#pragma GCC push_options
+#pragma GCC target("avx2")
+
+namespace bittrue {
+
+namespace {
+
+using Kind = VectorStageRule::Kind;
+
+// round(x / 2^n) of 32-bit lanes, 0 <= n <= 31: the floor moves up where the fraction exceeds a threshold.
+struct Shift32 {
+  __m256i n, mask, half;
+
+  explicit Shift32(__m256i shift) : n(shift) {
+    const __m256i one = _mm256_set1_epi32(1);
+    mask = _mm256_sub_epi32(_mm256_sllv_epi32(one, n), one);
+    // n = 0 has no fraction; a threshold of at least 0 keeps the floor.
+    const __m256i n_less_1 = _mm256_max_epi32(_mm256_sub_epi32(n, one), _mm256_setzero_si256());
+    half = _mm256_sllv_epi32(one, n_less_1);
+  }
+
+  template <Rounding R>
+  __m256i apply(__m256i x) const {
+    const __m256i one = _mm256_set1_epi32(1), zero = _mm256_setzero_si256();
+    const __m256i whole = _mm256_srav_epi32(x, n);
+    if constexpr (R == Rounding::floor) return whole;
+    const __m256i fraction = _mm256_and_si256(x, mask);
+    __m256i threshold = zero;
+    if constexpr (R == Rounding::half_up)
+      threshold = _mm256_sub_epi32(half, one);
+    else if constexpr (R == Rounding::half_down)
+      threshold = half;
+    else if constexpr (R == Rounding::half_away)
+      threshold = _mm256_sub_epi32(_mm256_sub_epi32(half, one), _mm256_srai_epi32(x, 31));
+    else if constexpr (R == Rounding::half_even)
+      threshold = _mm256_sub_epi32(half, _mm256_and_si256(whole, one));
+    else if constexpr (R == Rounding::toward_zero)
+      threshold = _mm256_andnot_si256(_mm256_srai_epi32(x, 31), mask);
+    return _mm256_sub_epi32(whole, _mm256_cmpgt_epi32(fraction, threshold));
+  }
+};
+
+// round(x / 2^n) of 64-bit lanes with |x| <= 2^62, 1 <= n <= 62. There is no arithmetic 64-bit shift: x is raised by
+// 2^63, shifted logically and lowered by 2^63 / 2^n.
+struct Shift64 {
+  __m256i n, raise, lower, half_less_1;
+
+  template <Rounding R>
+  void prepare(__m256i shift) {
+    n = shift;
+    const __m256i one = _mm256_set1_epi64x(1), sign = _mm256_set1_epi64x(INT64_MIN);
+    const __m256i half = _mm256_sllv_epi64(one, _mm256_sub_epi64(n, one));
+    half_less_1 = _mm256_sub_epi64(half, one);
+    lower = _mm256_srlv_epi64(sign, n);
+    __m256i before = _mm256_setzero_si256();
+    if constexpr (R == Rounding::half_up || R == Rounding::half_away) before = half;
+    if constexpr (R == Rounding::half_down || R == Rounding::half_even) before = half_less_1;
+    if constexpr (R == Rounding::ceil) before = _mm256_add_epi64(half, half_less_1);
+    raise = _mm256_add_epi64(before, sign);
+  }
+
+  template <Rounding R>
+  __m256i apply(__m256i x) const {
+    __m256i raised = _mm256_add_epi64(x, raise);
+    if constexpr (R == Rounding::half_away) {
+      raised = _mm256_add_epi64(raised, _mm256_cmpgt_epi64(_mm256_setzero_si256(), x));
+    } else if constexpr (R == Rounding::toward_zero) {
+      const __m256i almost_one = _mm256_add_epi64(_mm256_add_epi64(half_less_1, half_less_1), _mm256_set1_epi64x(1));
+      const __m256i negative = _mm256_cmpgt_epi64(_mm256_setzero_si256(), x);
+      raised = _mm256_add_epi64(raised, _mm256_and_si256(negative, almost_one));
+    } else if constexpr (R == Rounding::half_even) {
+      const __m256i odd = _mm256_and_si256(_mm256_srlv_epi64(x, n), _mm256_set1_epi64x(1));
+      raised = _mm256_add_epi64(raised, odd);
+    }
+    return _mm256_sub_epi64(_mm256_srlv_epi64(raised, n), lower);
+  }
+};
+
+// round(v * multiplier / 2^n), even and odd lanes by themselves.
+template <Rounding R, bool Wide>
+struct Multiply64 {
+  __m256i multiplier_even, multiplier_odd, low, high;
+  Shift64 even, odd;
+
+  Multiply64(__m256i multiplier, __m256i n, const VectorStageRule& rule)
+      : multiplier_even(multiplier), multiplier_odd(_mm256_srli_epi64(multiplier, 32)) {
+    even.prepare<R>(_mm256_and_si256(n, _mm256_set1_epi64x(0xffffffff)));
+    odd.prepare<R>(_mm256_srli_epi64(n, 32));
+    low = _mm256_set1_epi64x(rule.low);
+    high = _mm256_set1_epi64x(rule.high);
+  }
+
+  __m256i limit(__m256i v) const {
+    if constexpr (!Wide) return v;
+    v = _mm256_blendv_epi8(v, low, _mm256_cmpgt_epi64(low, v));
+    return _mm256_blendv_epi8(v, high, _mm256_cmpgt_epi64(v, high));
+  }
+
+  __m256i apply(__m256i v) const {
+    const __m256i a = limit(even.apply<R>(_mm256_mul_epi32(v, multiplier_even)));
+    const __m256i b = limit(odd.apply<R>(_mm256_mul_epi32(_mm256_srli_epi64(v, 32), multiplier_odd)));
+    return _mm256_blend_epi32(a, _mm256_slli_epi64(b, 32), 0xaa);
+  }
+};
+
+template <Rounding R>
+__m256 round_real_lanes(__m256 v) {
+  constexpr int exact = _MM_FROUND_NO_EXC;
+  const __m256 one = _mm256_set1_ps(1.0f), half = _mm256_set1_ps(0.5f);
+  const __m256 sign = _mm256_and_ps(v, _mm256_set1_ps(-0.0f));
+  if constexpr (R == Rounding::half_even) return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | exact);
+  if constexpr (R == Rounding::floor) return _mm256_round_ps(v, _MM_FROUND_TO_NEG_INF | exact);
+  if constexpr (R == Rounding::ceil) return _mm256_round_ps(v, _MM_FROUND_TO_POS_INF | exact);
+  if constexpr (R == Rounding::toward_zero) return _mm256_round_ps(v, _MM_FROUND_TO_ZERO | exact);
+  if constexpr (R == Rounding::add_half_trunc)
+    return _mm256_round_ps(_mm256_add_ps(v, _mm256_or_ps(half, sign)), _MM_FROUND_TO_ZERO | exact);
+  if constexpr (R == Rounding::half_away) {
+    const __m256 whole = _mm256_round_ps(v, _MM_FROUND_TO_ZERO | exact);
+    const __m256 fraction = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), _mm256_sub_ps(v, whole));
+    const __m256 up = _mm256_and_ps(_mm256_cmp_ps(fraction, half, _CMP_GE_OQ), _mm256_or_ps(one, sign));
+    return _mm256_add_ps(whole, up);
+  }
+  // Below zero the fraction v - floor(v) can be rounded, but never across one half: half_up stays exact, and half_down
+  // is half_up mirrored.
+  if constexpr (R == Rounding::half_down) v = _mm256_xor_ps(v, _mm256_set1_ps(-0.0f));
+  const __m256 whole = _mm256_round_ps(v, _MM_FROUND_TO_NEG_INF | exact);
+  const __m256 is_up = _mm256_cmp_ps(_mm256_sub_ps(v, whole), half, _CMP_GE_OQ);
+  const __m256 rounded = _mm256_add_ps(whole, _mm256_and_ps(is_up, one));
+  return R == Rounding::half_down ? _mm256_xor_ps(rounded, _mm256_set1_ps(-0.0f)) : rounded;
+}
+
+// The requantization of eight lanes, parameters ready in registers.
+template <Kind K, Rounding R>
+struct Requant8;
+
+template <Rounding R>
+struct Requant8<Kind::none, R> {
+  Requant8(__m256i, __m256i, __m256, const VectorStageRule&) {}
+  __m256i apply(__m256i v) const { return v; }
+};
+
+template <Rounding R>
+struct Requant8<Kind::shift, R> {
+  Shift32 shift;
+  Requant8(__m256i, __m256i n, __m256, const VectorStageRule&) : shift(n) {}
+  __m256i apply(__m256i v) const { return shift.apply<R>(v); }
+};
+
+template <Rounding R>
+struct Requant8<Kind::multiply32, R> {
+  __m256i multiplier;
+  Shift32 shift;
+  Requant8(__m256i m, __m256i n, __m256, const VectorStageRule&) : multiplier(m), shift(n) {}
+  __m256i apply(__m256i v) const { return shift.apply<R>(_mm256_mullo_epi32(v, multiplier)); }
+};
+
+template <Rounding R>
+struct Requant8<Kind::multiply64, R> {
+  Multiply64<R, false> product;
+  Requant8(__m256i m, __m256i n, __m256, const VectorStageRule& rule) : product(m, n, rule) {}
+  __m256i apply(__m256i v) const { return product.apply(v); }
+};
+
+template <Rounding R>
+struct Requant8<Kind::multiply64_wide, R> {
+  Multiply64<R, true> product;
+  Requant8(__m256i m, __m256i n, __m256, const VectorStageRule& rule) : product(m, n, rule) {}
+  __m256i apply(__m256i v) const { return product.apply(v); }
+};
+
+template <Rounding R>
+struct Requant8<Kind::double_round, R> {
+  Multiply64<Rounding::half_up, false> high;
+  Shift32 shift;
+  Requant8(__m256i m, __m256i n, __m256, const VectorStageRule& rule)
+      : high(m, _mm256_set1_epi32(31), rule), shift(n) {}
+  __m256i apply(__m256i v) const { return shift.apply<R>(high.apply(v)); }
+};
+
+template <Rounding R>
+struct Requant8<Kind::float_scale, R> {
+  __m256 scale, low, high;
+  Requant8(__m256i, __m256i, __m256 factor, const VectorStageRule& rule)
+      : scale(factor),
+        low(_mm256_set1_ps(static_cast<float>(rule.low))),
+        high(_mm256_set1_ps(static_cast<float>(rule.high))) {}
+  __m256i apply(__m256i v) const {
+    const __m256 real = round_real_lanes<R>(_mm256_mul_ps(_mm256_cvtepi32_ps(v), scale));
+    // max takes its second operand where the first is NaN, which is the lower limit.
+    return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(real, low), high));
+  }
+};
+
+constexpr int64_t block = 32;
+
+struct Values32 {
+  __m256i v[4];
+};
+
+void store_block(DType type, const Values32& values, uint8_t* out) {
+  auto* to = reinterpret_cast<__m256i*>(out);
+  if (type == DType::int32) {
+    for (int i = 0; i < 4; ++i) _mm256_storeu_si256(to + i, values.v[i]);
+    return;
+  }
+  // Packing works in 128-bit halves: the order of the 32-bit groups is mended afterwards.
+  const __m256i a = _mm256_packs_epi32(values.v[0], values.v[1]), b = _mm256_packs_epi32(values.v[2], values.v[3]);
+  if (type == DType::int16) {
+    _mm256_storeu_si256(to, _mm256_permute4x64_epi64(a, 0xd8));
+    _mm256_storeu_si256(to + 1, _mm256_permute4x64_epi64(b, 0xd8));
+    return;
+  }
+  const __m256i bytes = type == DType::uint8 ? _mm256_packus_epi16(a, b) : _mm256_packs_epi16(a, b);
+  _mm256_storeu_si256(to, _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+}
+
+__m256i load8(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+
+template <Kind K, Rounding R>
+void row(const VectorStageRule& rule, const int32_t* sums, int64_t count, int64_t channel, uint8_t* out) {
+  const auto c = static_cast<size_t>(channel);
+  const Requant8<K, R> requant(_mm256_set1_epi32(rule.multiplier[c]), _mm256_set1_epi32(rule.shift[c]),
+                               _mm256_set1_ps(K == Kind::float_scale ? rule.scale[c] : 1.0f), rule);
+  const __m256i bias = _mm256_set1_epi32(rule.bias[c]), zero_point = _mm256_set1_epi32(rule.zero_point);
+  const __m256i low = _mm256_set1_epi32(rule.low), high = _mm256_set1_epi32(rule.high);
+  const int64_t bytes = info(rule.type).bits / 8;
+  const auto block_of = [&](const int32_t* from, uint8_t* to) {
+    Values32 values;
+    for (int i = 0; i < 4; ++i) {
+      const __m256i v = requant.apply(_mm256_add_epi32(load8(from + 8 * i), bias));
+      values.v[i] = _mm256_add_epi32(_mm256_min_epi32(_mm256_max_epi32(v, low), high), zero_point);
+    }
+    store_block(rule.type, values, to);
+  };
+  int64_t i = 0;
+  for (; i + block <= count; i += block) block_of(sums + i, out + i * bytes);
+  if (i == count) return;
+  int32_t rest[block] = {};
+  uint8_t rest_out[block * 4];
+  std::memcpy(rest, sums + i, static_cast<size_t>(count - i) * sizeof(int32_t));
+  block_of(rest, rest_out);
+  std::memcpy(out + i * bytes, rest_out, static_cast<size_t>((count - i) * bytes));
+}
+
+template <Kind K, Rounding R>
+void channels(const VectorStageRule& rule, const int32_t* sums, int64_t count, int64_t first, uint8_t* out) {
+  const __m256i low = _mm256_set1_epi32(rule.low), high = _mm256_set1_epi32(rule.high);
+  const __m256i zero_point = _mm256_set1_epi32(rule.zero_point);
+  const int64_t bytes = info(rule.type).bits / 8;
+  for (int64_t i = 0; i < count; i += 8) {
+    const int64_t size = count - i < 8 ? count - i : 8;
+    const auto c = static_cast<size_t>(first + i);
+    const Requant8<K, R> requant(load8(&rule.multiplier[c]), load8(&rule.shift[c]),
+                                 K == Kind::float_scale ? _mm256_loadu_ps(&rule.scale[c]) : _mm256_setzero_ps(), rule);
+    int32_t part[8] = {};
+    std::memcpy(part, sums + i, static_cast<size_t>(size) * sizeof(int32_t));
+    __m256i v = requant.apply(_mm256_add_epi32(load8(part), load8(&rule.bias[c])));
+    v = _mm256_add_epi32(_mm256_min_epi32(_mm256_max_epi32(v, low), high), zero_point);
+    uint8_t packed[block * 4];
+    store_block(rule.type, {{v, v, v, v}}, packed);
+    std::memcpy(out + i * bytes, packed, static_cast<size_t>(size * bytes));
+  }
+}
+
+using Function = void (*)(const VectorStageRule&, const int32_t*, int64_t, int64_t, uint8_t*);
+
+struct Functions {
+  Function row, channels;
+};
+
+template <Kind K, Rounding R>
+constexpr Functions functions() {
+  return {row<K, R>, channels<K, R>};
+}
+
+template <Kind K>
+Functions functions_of(Rounding rounding) {
+  switch (rounding) {
+    case Rounding::half_up:
+      return functions<K, Rounding::half_up>();
+    case Rounding::half_down:
+      return functions<K, Rounding::half_down>();
+    case Rounding::half_away:
+      return functions<K, Rounding::half_away>();
+    case Rounding::half_even:
+      return functions<K, Rounding::half_even>();
+    case Rounding::floor:
+      return functions<K, Rounding::floor>();
+    case Rounding::ceil:
+      return functions<K, Rounding::ceil>();
+    case Rounding::toward_zero:
+      return functions<K, Rounding::toward_zero>();
+    case Rounding::add_half_trunc:
+      if constexpr (K == Kind::float_scale) return functions<K, Rounding::add_half_trunc>();
+      break;
+  }
+  return {};
+}
+
+Functions functions_of(const VectorStageRule& rule) {
+  switch (rule.kind) {
+    case Kind::none:
+      return functions<Kind::none, Rounding::floor>();
+    case Kind::shift:
+      return functions_of<Kind::shift>(rule.rounding);
+    case Kind::multiply32:
+      return functions_of<Kind::multiply32>(rule.rounding);
+    case Kind::multiply64:
+      return functions_of<Kind::multiply64>(rule.rounding);
+    case Kind::multiply64_wide:
+      return functions_of<Kind::multiply64_wide>(rule.rounding);
+    case Kind::double_round:
+      return functions_of<Kind::double_round>(rule.rounding);
+    case Kind::float_scale:
+      return functions_of<Kind::float_scale>(rule.rounding);
+    case Kind::scalar:
+      break;
+  }
+  return {};
+}
+
+}  // namespace
+
+bool stage_row_avx2(const VectorStageRule& rule, const int32_t* sums, int64_t count, int64_t channel, uint8_t* out) {
+  const Functions f = functions_of(rule);
+  if (f.row) f.row(rule, sums, count, channel, out);
+  return f.row != nullptr;
+}
+
+bool stage_channels_avx2(const VectorStageRule& rule, const int32_t* sums, int64_t count, int64_t first, uint8_t* out) {
+  const Functions f = functions_of(rule);
+  if (f.channels) f.channels(rule, sums, count, first, out);
+  return f.channels != nullptr;
+}
+
+}  // namespace bittrue
+
+#pragma GCC pop_options
+
+#else
+
+namespace bittrue {
+
+bool stage_row_avx2(const VectorStageRule&, const int32_t*, int64_t, int64_t, uint8_t*) { return false; }
+bool stage_channels_avx2(const VectorStageRule&, const int32_t*, int64_t, int64_t, uint8_t*) { return false; }
+
+}  // namespace bittrue
+
+#endif
