@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc -type f) CMakeLists.txt pyproject.toml
 
-.PHONY: demo test lint format setup clean
+.PHONY: demo test bench lint format setup clean
 
 setup: $(VENV)/.installed
 
@@ -29,6 +29,9 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n auto
 
+bench: setup
+	$(BIN)/python -m benchmarks
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,4 +44,4 @@ format: setup
 	find csrc -name '*.h' -o -name '*.cc' | xargs $(BIN)/clang-format -i
 
 clean:
-	rm -rf $(VENV) build demo_output
+	rm -rf $(VENV) build demo_output bench_output

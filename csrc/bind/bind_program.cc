@@ -89,7 +89,8 @@ void bind_program(py::module_& m) {
            py::arg("path"), py::arg("threads"))
       .def("run", &run, py::arg("inputs"), py::arg("wanted"), py::arg("counting") = false)
       .def_property_readonly("implementations", &Program::implementation_labels)
-      .def_property_readonly("arena_bytes", &Program::arena_bytes);
+      .def_property_readonly("arena_bytes", &Program::arena_bytes)
+      .def_property_readonly("node_seconds", &Program::node_seconds);
   m.def("op_names", &op_names);
   m.def("known_paths", &known_paths);
   m.def("path_available", &path_available);

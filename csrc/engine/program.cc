@@ -1,6 +1,7 @@
 #include "engine/program.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -120,6 +121,7 @@ RunResult Program::run(const std::vector<const uint8_t*>& inputs, const std::vec
   for (const auto& [i, bytes] : constants_) keep(i);
   std::vector<ConstTensor> in;
   std::vector<Tensor> out;
+  node_seconds_.clear();
   for (Step& step : steps_) {
     in.clear();
     out.clear();
@@ -135,6 +137,7 @@ RunResult Program::run(const std::vector<const uint8_t*>& inputs, const std::vec
       }
     }
     RunContext context{pool_, counting ? &result.tallies.back() : nullptr};
+    const auto start = std::chrono::steady_clock::now();
     try {
       op->run(in, out, context);
     } catch (const UnsupportedError& e) {
@@ -142,6 +145,7 @@ RunResult Program::run(const std::vector<const uint8_t*>& inputs, const std::vec
     } catch (const DataError& e) {
       rethrow(step.definition, e);
     }
+    node_seconds_.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     for (int i : step.definition.outputs) keep(i);
   }
   return result;

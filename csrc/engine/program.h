@@ -42,6 +42,8 @@ class Program {
   const std::vector<int>& inputs() const { return inputs_; }
   std::vector<std::string> implementation_labels() const;
   int64_t arena_bytes() const { return arena_bytes_; }
+  // Seconds that each node took in the last run.
+  const std::vector<double>& node_seconds() const { return node_seconds_; }
 
  private:
   void plan();
@@ -60,6 +62,7 @@ class Program {
   std::vector<int64_t> offsets_;  // of each tensor in the arena; -1 for constants
   int64_t arena_bytes_ = 0;
   std::vector<uint8_t> arena_;
+  std::vector<double> node_seconds_;
   ThreadPool pool_;
 };
 

@@ -80,6 +80,11 @@ class Session:
         """Bytes of the planned activation memory."""
         return int(self._program.arena_bytes)
 
+    @property
+    def node_seconds(self) -> dict[str, float]:
+        """Node name -> seconds that it took in the last run."""
+        return {n.name: s for n, s in zip(self.graph.nodes, self._program.node_seconds, strict=False)}
+
     def run(
         self, feeds: Mapping[str, Array], *, trace: bool | Collection[str] = False, counters: bool = False
     ) -> RunResult:
