@@ -3,9 +3,9 @@
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
-
 #include <cstring>
+
+#include "kernels/stage/lanes_avx2.h"
 
 #pragma GCC push_options
 #pragma GCC target("avx2")
@@ -112,32 +112,6 @@ struct Multiply64 {
   }
 };
 
-template <Rounding R>
-__m256 round_real_lanes(__m256 v) {
-  constexpr int exact = _MM_FROUND_NO_EXC;
-  const __m256 one = _mm256_set1_ps(1.0f), half = _mm256_set1_ps(0.5f);
-  const __m256 sign = _mm256_and_ps(v, _mm256_set1_ps(-0.0f));
-  if constexpr (R == Rounding::half_even) return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | exact);
-  if constexpr (R == Rounding::floor) return _mm256_round_ps(v, _MM_FROUND_TO_NEG_INF | exact);
-  if constexpr (R == Rounding::ceil) return _mm256_round_ps(v, _MM_FROUND_TO_POS_INF | exact);
-  if constexpr (R == Rounding::toward_zero) return _mm256_round_ps(v, _MM_FROUND_TO_ZERO | exact);
-  if constexpr (R == Rounding::add_half_trunc)
-    return _mm256_round_ps(_mm256_add_ps(v, _mm256_or_ps(half, sign)), _MM_FROUND_TO_ZERO | exact);
-  if constexpr (R == Rounding::half_away) {
-    const __m256 whole = _mm256_round_ps(v, _MM_FROUND_TO_ZERO | exact);
-    const __m256 fraction = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), _mm256_sub_ps(v, whole));
-    const __m256 up = _mm256_and_ps(_mm256_cmp_ps(fraction, half, _CMP_GE_OQ), _mm256_or_ps(one, sign));
-    return _mm256_add_ps(whole, up);
-  }
-  // Below zero the fraction v - floor(v) can be rounded, but never across one half: half_up stays exact, and half_down
-  // is half_up mirrored.
-  if constexpr (R == Rounding::half_down) v = _mm256_xor_ps(v, _mm256_set1_ps(-0.0f));
-  const __m256 whole = _mm256_round_ps(v, _MM_FROUND_TO_NEG_INF | exact);
-  const __m256 is_up = _mm256_cmp_ps(_mm256_sub_ps(v, whole), half, _CMP_GE_OQ);
-  const __m256 rounded = _mm256_add_ps(whole, _mm256_and_ps(is_up, one));
-  return R == Rounding::half_down ? _mm256_xor_ps(rounded, _mm256_set1_ps(-0.0f)) : rounded;
-}
-
 // The requantization of eight lanes, parameters ready in registers.
 template <Kind K, Rounding R>
 struct Requant8;
@@ -199,31 +173,6 @@ struct Requant8<Kind::float_scale, R> {
     return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(real, low), high));
   }
 };
-
-constexpr int64_t block = 32;
-
-struct Values32 {
-  __m256i v[4];
-};
-
-void store_block(DType type, const Values32& values, uint8_t* out) {
-  auto* to = reinterpret_cast<__m256i*>(out);
-  if (type == DType::int32) {
-    for (int i = 0; i < 4; ++i) _mm256_storeu_si256(to + i, values.v[i]);
-    return;
-  }
-  // Packing works in 128-bit halves: the order of the 32-bit groups is mended afterwards.
-  const __m256i a = _mm256_packs_epi32(values.v[0], values.v[1]), b = _mm256_packs_epi32(values.v[2], values.v[3]);
-  if (type == DType::int16) {
-    _mm256_storeu_si256(to, _mm256_permute4x64_epi64(a, 0xd8));
-    _mm256_storeu_si256(to + 1, _mm256_permute4x64_epi64(b, 0xd8));
-    return;
-  }
-  const __m256i bytes = type == DType::uint8 ? _mm256_packus_epi16(a, b) : _mm256_packs_epi16(a, b);
-  _mm256_storeu_si256(to, _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
-}
-
-__m256i load8(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
 template <Kind K, Rounding R>
 void row(const VectorStageRule& rule, const int32_t* sums, int64_t count, int64_t channel, uint8_t* out) {
