@@ -122,52 +122,75 @@ class ConvI8Words final : public Op {
     }
   }
 
-  // Copies a segment. Reads and writes whole chunks: source and target have slack.
+  // Finds the pixels of the segments eight at a time; false if a unit touches more than two segments.
+  bool units_of(const std::vector<Segment>& all, int64_t count, std::vector<PixelUnit>& units) const {
+    units.clear();
+    if (window_.stride_w != 1) return false;
+    size_t s = 0;
+    for (int64_t pixel = 0, begin = 0; static_cast<int64_t>(units.size()) < count; pixel += unit_pixels) {
+      while (s < all.size() && pixel >= begin + all[s].size) begin += all[s++].size;
+      if (s == all.size()) {  // beyond the strip
+        units.push_back(units.back());
+        continue;
+      }
+      const int64_t first = all[s].source + pixel - begin, left = begin + all[s].size - pixel;
+      if (left >= unit_pixels || s + 1 == all.size()) {
+        units.push_back({first, first, 64});
+      } else {
+        if (left + all[s + 1].size < unit_pixels && s + 2 < all.size()) return false;
+        units.push_back({first, all[s + 1].source, 8 * left});
+      }
+    }
+    return true;
+  }
+
+  // Copies a segment. Reads and writes whole chunks where source and target have slack.
   void copy(const uint8_t* from, int64_t size, uint8_t* to) const {
     const int64_t stride = window_.stride_w;
+    const int64_t chunked = image_.same_as_input() ? size / copy_chunk * copy_chunk - copy_chunk : size;
+    int64_t i = 0;
     if (stride == 1) {
-      for (int64_t i = 0; i < size; i += copy_chunk) std::memcpy(to + i, from + i, copy_chunk);
+      for (; i < chunked; i += copy_chunk) std::memcpy(to + i, from + i, copy_chunk);
     } else if (stride == 2) {
-      for (int64_t i = 0; i < size; i += copy_chunk)
+      for (; i < chunked; i += copy_chunk)
         for (int64_t j = 0; j < copy_chunk; ++j) to[i + j] = from[2 * i + 2 * j];
-    } else {
-      for (int64_t i = 0; i < size; ++i) to[i] = from[i * stride];
     }
+    for (; i < size; ++i) to[i] = from[i * stride];
   }
 
   void gather(const Source& source, int64_t group_offset, int64_t first, int64_t size, uint32_t* panel) const {
     thread_local std::vector<Segment> all;
+    thread_local std::vector<PixelUnit> in_place, in_copy;
     segments(first, size, all);
     const int64_t vectors = (size + gemm_.lanes - 1) / gemm_.lanes;
+    const int64_t unit_count = vectors * gemm_.lanes / unit_pixels;
+    const bool direct = units_of(all, unit_count, in_place);
+    int64_t reach = 0;
+    for (const PixelUnit& u : in_place) reach = std::max(reach, std::max(u.first, u.second) + unit_pixels);
+    in_copy.clear();
+    for (int64_t i = 0; i < unit_count; ++i) in_copy.push_back({i * unit_pixels, i * unit_pixels, 64});
     const int64_t row_bytes = vectors * gemm_.lanes + PaddedImage::slack;
     uint8_t* copies = scratch_bytes(ScratchUse::rows, gemm_.values_per_word * row_bytes);
-    const bool one_run = all.size() == 1 && window_.stride_w == 1;
     for (int64_t word = 0; word < k_words(); ++word) {
+      const int64_t k = word * gemm_.values_per_word;
+      const auto values = static_cast<int>(std::min<int64_t>(gemm_.values_per_word, K_ - k));
+      const int64_t* offsets = offsets_.data() + k;
       const uint8_t* rows[4];
-      for (int i = 0; i < gemm_.values_per_word; ++i) {
-        const int64_t k = word * gemm_.values_per_word + i;
-        if (k >= K_) {  // its weights are zero
-          rows[i] = rows[0];
-          continue;
-        }
-        const int64_t offset = group_offset + offsets_[static_cast<size_t>(k)];
-        if (one_run && offset + all[0].source + vectors * gemm_.lanes <= source.bytes) {
-          rows[i] = source.data + offset + all[0].source;
-          continue;
-        }
+      bool copied = !direct;
+      for (int i = 0; i < values; ++i) copied = copied || group_offset + offsets[i] + reach > source.bytes;
+      for (int i = 0; i < values; ++i) {
+        rows[i] = source.data + group_offset + offsets[i];
+        if (!copied) continue;
         uint8_t* to = copies + i * row_bytes;
-        rows[i] = to;
-        if (one_run) {
-          std::memcpy(to, source.data + offset + all[0].source, static_cast<size_t>(size));
-          continue;
-        }
         for (const Segment& s : all) {
-          copy(source.data + offset + s.source, s.size, to);
+          copy(rows[i] + s.source, s.size, to);
           to += s.size;
         }
+        rows[i] = copies + i * row_bytes;
       }
-      gemm_.interleave(rows, vectors, is_signed_, static_cast<int32_t>(x_zero_point_),
-                       panel + word * gemm_.tile_pixels(), tile_stride());
+      for (int i = values; i < gemm_.values_per_word; ++i) rows[i] = rows[0];  // their weights are zero
+      gemm_.interleave(rows, copied ? in_copy.data() : in_place.data(), vectors, is_signed_,
+                       static_cast<int32_t>(x_zero_point_), panel + word * gemm_.tile_pixels(), tile_stride());
     }
   }
 

@@ -39,7 +39,14 @@ void widen_row(const uint8_t* x, int64_t n, bool is_signed, int16_t zero_point, 
     const __m256i wide = is_signed ? _mm256_cvtepi8_epi16(bytes) : _mm256_cvtepu8_epi16(bytes);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm256_sub_epi16(wide, zero));
   }
-  for (; i < n; ++i) to[i] = static_cast<int16_t>((is_signed ? static_cast<int8_t>(x[i]) : x[i]) - zero_point);
+  if (i == n) return;
+  uint8_t rest[16] = {};
+  std::memcpy(rest, x + i, static_cast<size_t>(n - i));
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rest));
+  const __m256i wide = is_signed ? _mm256_cvtepi8_epi16(bytes) : _mm256_cvtepu8_epi16(bytes);
+  int16_t values[16];
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(values), _mm256_sub_epi16(wide, zero));
+  std::memcpy(to + i, values, static_cast<size_t>(n - i) * sizeof(int16_t));
 }
 
 // `Rows` and `Pairs` are the sizes of the taps, or 0 for any.
@@ -125,6 +132,7 @@ class DepthwiseI8Avx2 final : public Op {
     context.pool.parallel_for(out[0].dim(0) * OC, 65536 / (OH * OW) / 8 + 1, [&](int64_t begin, int64_t end) {
       int64_t filled = -1;
       int16_t* plane = scratch<int16_t>(ScratchUse::image, image_.plane() + slack);
+      std::memset(plane, 0, static_cast<size_t>(image_.plane() + slack) * sizeof(int16_t));  // the padding stays zero
       for (int64_t i = begin; i < end; ++i) {
         const int64_t x_plane = i / multiplicity_;
         if (x_plane != filled) fill(in[0].data + x_plane * image_.height * image_.width, plane);
@@ -136,7 +144,6 @@ class DepthwiseI8Avx2 final : public Op {
 
  private:
   void fill(const uint8_t* x, int16_t* plane) const {
-    std::memset(plane, 0, static_cast<size_t>(image_.plane() + slack) * sizeof(int16_t));
     const int64_t left = std::max<int64_t>(image_.pad_left, 0), skip = std::max<int64_t>(-image_.pad_left, 0);
     const int64_t size = std::min(image_.padded_width - left, image_.width - skip);
     if (size <= 0) return;

@@ -44,7 +44,7 @@ void quantize(const QuantizeRule& rule, const float* x, int64_t count, uint8_t* 
   for (; i + block <= count; i += block) block_of(x + i, y + i);
   if (i == count) return;
   float rest[block] = {};
-  uint8_t rest_out[block];
+  uint8_t rest_out[4 * block];  // room for any type
   std::memcpy(rest, x + i, static_cast<size_t>(count - i) * sizeof(float));
   block_of(rest, rest_out);
   std::memcpy(y + i, rest_out, static_cast<size_t>(count - i));

@@ -15,13 +15,20 @@ namespace {
 constexpr int lanes = 8;
 constexpr int tile_rows = 4;
 
-void interleave(const uint8_t* const* rows, int64_t vectors, bool is_signed, int32_t zero_point, uint32_t* words,
-                int64_t tile_stride) {
+__m128i load_unit(const uint8_t* row, const PixelUnit& unit) {
+  const __m128i pixels = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row + unit.first));
+  if (unit.bits == 64) return pixels;
+  const __m128i rest = _mm_cvtsi64_si128(64 - unit.bits);
+  const __m128i next = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row + unit.second));
+  return _mm_or_si128(_mm_srl_epi64(_mm_sll_epi64(pixels, rest), rest),
+                      _mm_sll_epi64(next, _mm_cvtsi64_si128(unit.bits)));
+}
+
+void interleave(const uint8_t* const* rows, const PixelUnit* units, int64_t vectors, bool is_signed, int32_t zero_point,
+                uint32_t* words, int64_t tile_stride) {
   const __m256i zero = _mm256_set1_epi16(static_cast<int16_t>(zero_point));
   for (int64_t v = 0; v < vectors; ++v) {
-    const __m128i a = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(rows[0] + v * lanes));
-    const __m128i b = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(rows[1] + v * lanes));
-    const __m128i pairs = _mm_unpacklo_epi8(a, b);
+    const __m128i pairs = _mm_unpacklo_epi8(load_unit(rows[0], units[v]), load_unit(rows[1], units[v]));
     const __m256i wide = is_signed ? _mm256_cvtepi8_epi16(pairs) : _mm256_cvtepu8_epi16(pairs);
     uint32_t* to = words + v / tile_vectors * tile_stride + v % tile_vectors * lanes;
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_sub_epi16(wide, zero));
@@ -39,6 +46,7 @@ void tile_of(const uint32_t* weights, const uint32_t* tile, int64_t k_words, boo
     for (int v = 0; v < V; ++v)
       sum[r][v] = accumulate ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + r * stride + v * lanes))
                              : _mm256_setzero_si256();
+#pragma GCC unroll 2
   for (int64_t k = 0; k < k_words; ++k) {
     __m256i x[V];
 #pragma GCC unroll 3

@@ -16,11 +16,20 @@ namespace {
 constexpr int lanes = 16;
 constexpr int tile_rows = 8;
 
-void interleave(const uint8_t* const* rows, int64_t vectors, bool is_signed, int32_t, uint32_t* words,
-                int64_t tile_stride) {
+__m128i load_unit(const uint8_t* row, const PixelUnit& unit) {
+  const __m128i pixels = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row + unit.first));
+  if (unit.bits == 64) return pixels;
+  const __m128i rest = _mm_cvtsi64_si128(64 - unit.bits);
+  const __m128i next = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row + unit.second));
+  return _mm_or_si128(_mm_srl_epi64(_mm_sll_epi64(pixels, rest), rest),
+                      _mm_sll_epi64(next, _mm_cvtsi64_si128(unit.bits)));
+}
+
+void interleave(const uint8_t* const* rows, const PixelUnit* units, int64_t vectors, bool is_signed, int32_t,
+                uint32_t* words, int64_t tile_stride) {
   const __m128i raise = _mm_set1_epi8(is_signed ? static_cast<char>(0x80) : 0);
   const auto row = [&](int i, int64_t v) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[i] + v * lanes));
+    const __m128i bytes = _mm_unpacklo_epi64(load_unit(rows[i], units[2 * v]), load_unit(rows[i], units[2 * v + 1]));
     return _mm_xor_si128(bytes, raise);
   };
   for (int64_t v = 0; v < vectors; ++v) {
