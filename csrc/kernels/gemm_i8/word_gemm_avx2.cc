@@ -46,17 +46,23 @@ void tile_of(const uint32_t* weights, const uint32_t* tile, int64_t k_words, boo
     for (int v = 0; v < V; ++v)
       sum[r][v] = accumulate ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + r * stride + v * lanes))
                              : _mm256_setzero_si256();
-#pragma GCC unroll 2
   for (int64_t k = 0; k < k_words; ++k) {
+    const auto* pixels = reinterpret_cast<const __m256i*>(tile + k * tile_vectors * lanes);
     __m256i x[V];
 #pragma GCC unroll 3
-    for (int v = 0; v < V; ++v)
-      x[v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile + k * tile_vectors * lanes + v * lanes));
+    for (int v = 0; v < V; ++v) x[v] = _mm256_loadu_si256(pixels + v);
 #pragma GCC unroll 4
     for (int r = 0; r < tile_rows; ++r) {
       const __m256i w = _mm256_set1_epi32(static_cast<int>(weights[k * lanes + r]));
+      if constexpr (V == 3) {
+        // Twelve sums, three vectors, a weight and a product are one register too many: the last vector is read from
+        // memory at every use, which the compiler would otherwise merge into one load.
+        const __m256i* last = pixels + 2;
+        __asm__("" : "+r"(last));
+        x[2] = _mm256_loadu_si256(last);
+      }
 #pragma GCC unroll 3
-      for (int v = 0; v < V; ++v) sum[r][v] = _mm256_add_epi32(sum[r][v], _mm256_madd_epi16(x[v], w));
+      for (int v = 0; v < V; ++v) sum[r][v] = _mm256_add_epi32(sum[r][v], _mm256_madd_epi16(w, x[v]));
     }
   }
 #pragma GCC unroll 4
