@@ -59,18 +59,15 @@ std::unique_ptr<Op> make_reference(const NodeSpec& node) {
 }
 
 Implementation make_implementation(const NodeSpec& node, const std::string& path) {
-  Implementation best{make_reference(node), "reference"};
-  int best_rank = 0;
-  const int limit = path_rank(path);
-  for (const KernelEntry& entry : kernels()) {
-    const int rank = path_rank(entry.path);
-    if (node.op != entry.op || rank > limit || rank < best_rank) continue;
-    if (std::unique_ptr<Op> op = entry.make(node)) {
-      best = {std::move(op), std::string(entry.name) + "/" + entry.path};
-      best_rank = rank;
+  Implementation reference{make_reference(node), "reference"};
+  const auto& all = kernels();
+  for (int rank = path_rank(path); rank > 0; --rank)
+    for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
+      if (node.op != entry->op || path_rank(entry->path) != rank) continue;
+      if (std::unique_ptr<Op> op = entry->make(node))
+        return {std::move(op), std::string(entry->name) + "/" + entry->path};
     }
-  }
-  return best;
+  return reference;
 }
 
 std::vector<std::string> op_names() {

@@ -49,6 +49,27 @@ def test_shift(mode: str, shift: int) -> None:
     check(attrs | {"zero_point": -7, "clamp_min": -100, "clamp_max": 101}, "int8", interesting_sums([shift]))
 
 
+@pytest.mark.parametrize("shift", [1, 2, 7, 15, 16, 30, 31])
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32"])
+def test_shift_of_sums_that_leave_room_for_one_half(shift: int, dtype: str) -> None:
+    room = INT32.max - 2 ** (shift - 1)
+    sums = np.clip(interesting_sums([shift]), -room, room).astype(np.int32)
+    check({"requant": "shift", "shift": [shift]}, dtype, sums)
+    if dtype != "int32":  # its clamp less the zero point would leave 32 bits
+        check({"requant": "shift", "shift": [shift], "zero_point": -77, "clamp_min": 5}, dtype, sums)
+
+
+@pytest.mark.parametrize("zero_point", [-256, -255, 127, 255, 256, 70000])
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_zero_points_of_any_size(zero_point: int, dtype: str) -> None:
+    for requant in (
+        {"requant": "none"},
+        {"requant": "shift", "shift": [20]},
+        {"requant": "float_scale", "scale": [1e-3]},
+    ):
+        check({**requant, "zero_point": zero_point, "clamp_min": 2, "clamp_max": 99}, dtype, interesting_sums([20]))
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("multiplier", "shift"),

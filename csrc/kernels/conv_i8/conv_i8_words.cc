@@ -19,7 +19,6 @@ namespace {
 constexpr int64_t tile_bytes = 24 * 1024;  // part of a tile that stays in the first-level cache
 constexpr int64_t largest_strip_tiles = 16;
 constexpr int64_t strip_tiles_of_long_sums = 4;  // when K is split: every strip streams all weights once
-constexpr int64_t copy_chunk = 16;
 
 // Consecutive output pixels whose sources are equally spaced.
 struct Segment {
@@ -125,7 +124,7 @@ class ConvI8Words final : public Op {
   // Finds the pixels of the segments eight at a time; false if a unit touches more than two segments.
   bool units_of(const std::vector<Segment>& all, int64_t count, std::vector<PixelUnit>& units) const {
     units.clear();
-    if (window_.stride_w != 1) return false;
+    if (window_.stride_w > 2) return false;
     size_t s = 0;
     for (int64_t pixel = 0, begin = 0; static_cast<int64_t>(units.size()) < count; pixel += unit_pixels) {
       while (s < all.size() && pixel >= begin + all[s].size) begin += all[s++].size;
@@ -133,7 +132,7 @@ class ConvI8Words final : public Op {
         units.push_back(units.back());
         continue;
       }
-      const int64_t first = all[s].source + pixel - begin, left = begin + all[s].size - pixel;
+      const int64_t first = all[s].source + (pixel - begin) * window_.stride_w, left = begin + all[s].size - pixel;
       if (left >= unit_pixels || s + 1 == all.size()) {
         units.push_back({first, first, 64});
       } else {
@@ -144,18 +143,11 @@ class ConvI8Words final : public Op {
     return true;
   }
 
-  // Copies a segment. Reads and writes whole chunks where source and target have slack.
   void copy(const uint8_t* from, int64_t size, uint8_t* to) const {
-    const int64_t stride = window_.stride_w;
-    const int64_t chunked = image_.same_as_input() ? size / copy_chunk * copy_chunk - copy_chunk : size;
-    int64_t i = 0;
-    if (stride == 1) {
-      for (; i < chunked; i += copy_chunk) std::memcpy(to + i, from + i, copy_chunk);
-    } else if (stride == 2) {
-      for (; i < chunked; i += copy_chunk)
-        for (int64_t j = 0; j < copy_chunk; ++j) to[i + j] = from[2 * i + 2 * j];
-    }
-    for (; i < size; ++i) to[i] = from[i * stride];
+    if (window_.stride_w == 1)
+      std::memcpy(to, from, static_cast<size_t>(size));
+    else
+      for (int64_t i = 0; i < size; ++i) to[i] = from[i * window_.stride_w];
   }
 
   void gather(const Source& source, int64_t group_offset, int64_t first, int64_t size, uint32_t* panel) const {
@@ -166,7 +158,8 @@ class ConvI8Words final : public Op {
     const int64_t unit_count = vectors * gemm_.lanes / unit_pixels;
     const bool direct = units_of(all, unit_count, in_place);
     int64_t reach = 0;
-    for (const PixelUnit& u : in_place) reach = std::max(reach, std::max(u.first, u.second) + unit_pixels);
+    for (const PixelUnit& u : in_place)
+      reach = std::max(reach, std::max(u.first, u.second) + unit_pixels * window_.stride_w);
     in_copy.clear();
     for (int64_t i = 0; i < unit_count; ++i) in_copy.push_back({i * unit_pixels, i * unit_pixels, 64});
     const int64_t row_bytes = vectors * gemm_.lanes + PaddedImage::slack;
@@ -189,8 +182,10 @@ class ConvI8Words final : public Op {
         rows[i] = copies + i * row_bytes;
       }
       for (int i = values; i < gemm_.values_per_word; ++i) rows[i] = rows[0];  // their weights are zero
-      gemm_.interleave(rows, copied ? in_copy.data() : in_place.data(), vectors, is_signed_,
-                       static_cast<int32_t>(x_zero_point_), panel + word * gemm_.tile_pixels(), tile_stride());
+      const PixelUnits pixels =
+          copied ? PixelUnits{in_copy.data(), vectors, 1} : PixelUnits{in_place.data(), vectors, window_.stride_w};
+      gemm_.interleave(rows, pixels, is_signed_, static_cast<int32_t>(x_zero_point_),
+                       panel + word * gemm_.tile_pixels(), tile_stride());
     }
   }
 

@@ -31,22 +31,23 @@ struct TapRows {
 
 __m256i load16(const int16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
-void widen_row(const uint8_t* x, int64_t n, bool is_signed, int16_t zero_point, int16_t* to) {
+// Widens n bytes, and writes zeros up to the next multiple of 16. `readable` bytes may be read.
+void widen_row(const uint8_t* x, int64_t n, int64_t readable, bool is_signed, int16_t zero_point, int16_t* to) {
   const __m256i zero = _mm256_set1_epi16(zero_point);
-  int64_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i));
-    const __m256i wide = is_signed ? _mm256_cvtepi8_epi16(bytes) : _mm256_cvtepu8_epi16(bytes);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm256_sub_epi16(wide, zero));
+  const __m256i lane = _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (int64_t i = 0; i < n; i += 16) {
+    uint8_t copy[16] = {};
+    const uint8_t* from = x + i;
+    if (i + 16 > readable) {
+      std::memcpy(copy, from, static_cast<size_t>(readable - i));
+      from = copy;
+    }
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    __m256i wide = _mm256_sub_epi16(is_signed ? _mm256_cvtepi8_epi16(bytes) : _mm256_cvtepu8_epi16(bytes), zero);
+    if (i + 16 > n)
+      wide = _mm256_and_si256(wide, _mm256_cmpgt_epi16(_mm256_set1_epi16(static_cast<int16_t>(n - i)), lane));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), wide);
   }
-  if (i == n) return;
-  uint8_t rest[16] = {};
-  std::memcpy(rest, x + i, static_cast<size_t>(n - i));
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rest));
-  const __m256i wide = is_signed ? _mm256_cvtepi8_epi16(bytes) : _mm256_cvtepu8_epi16(bytes);
-  int16_t values[16];
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(values), _mm256_sub_epi16(wide, zero));
-  std::memcpy(to + i, values, static_cast<size_t>(n - i) * sizeof(int16_t));
 }
 
 // `Rows` and `Pairs` are the sizes of the taps, or 0 for any.
@@ -135,7 +136,8 @@ class DepthwiseI8Avx2 final : public Op {
       std::memset(plane, 0, static_cast<size_t>(image_.plane() + slack) * sizeof(int16_t));  // the padding stays zero
       for (int64_t i = begin; i < end; ++i) {
         const int64_t x_plane = i / multiplicity_;
-        if (x_plane != filled) fill(in[0].data + x_plane * image_.height * image_.width, plane);
+        const int64_t x_bytes = image_.height * image_.width;
+        if (x_plane != filled) fill(in[0].data + x_plane * x_bytes, in[0].elements() - x_plane * x_bytes, plane);
         filled = x_plane;
         one_plane(plane, i % OC, OH, OW, out[0].data + i * OH * OW * bytes);
       }
@@ -143,14 +145,16 @@ class DepthwiseI8Avx2 final : public Op {
   }
 
  private:
-  void fill(const uint8_t* x, int16_t* plane) const {
+  // The zeros that a row writes beyond its end are padding, or are overwritten by the next row.
+  void fill(const uint8_t* x, int64_t readable, int16_t* plane) const {
     const int64_t left = std::max<int64_t>(image_.pad_left, 0), skip = std::max<int64_t>(-image_.pad_left, 0);
     const int64_t size = std::min(image_.padded_width - left, image_.width - skip);
     if (size <= 0) return;
     for (int64_t py = 0; py < image_.padded_height; ++py) {
       const int64_t iy = py - image_.pad_top;
       if (iy < 0 || iy >= image_.height) continue;
-      widen_row(x + iy * image_.width + skip, size, is_signed_, x_zero_point_, plane + py * image_.padded_width + left);
+      const int64_t from = iy * image_.width + skip;
+      widen_row(x + from, size, readable - from, is_signed_, x_zero_point_, plane + py * image_.padded_width + left);
     }
   }
 
@@ -180,8 +184,19 @@ class DepthwiseI8Avx2 final : public Op {
         continue;
       }
       stage_.apply_row(sums, count, oc, values);
-      for (int64_t r = 0; r < rows; ++r)
-        std::memcpy(to + r * OW * bytes, values + r * pitch * bytes, static_cast<size_t>(OW * bytes));
+      copy_rows(values, pitch * bytes, OW * bytes, rows, (OH - oy) * OW * bytes, to);
+    }
+  }
+
+  // Drops what lies between the rows. Whole chunks are copied where the next row, or a later one, mends the excess.
+  static void copy_rows(const uint8_t* values, int64_t pitch, int64_t size, int64_t rows, int64_t room, uint8_t* to) {
+    constexpr int64_t chunk = 16;
+    for (int64_t r = 0; r < rows; ++r, values += pitch, to += size, room -= size) {
+      if (size + chunk > room) {
+        std::memcpy(to, values, static_cast<size_t>(size));
+        continue;
+      }
+      for (int64_t i = 0; i < size; i += chunk) std::memcpy(to + i, values + i, chunk);
     }
   }
 

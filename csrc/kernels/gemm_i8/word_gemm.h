@@ -15,11 +15,17 @@ constexpr int tile_vectors = 3;
 constexpr int channel_vectors = 4;  // blocks that one step of `multiply_channels` takes
 
 // Eight consecutive pixels of a row of bytes: those at `first`, of which the ones from bit `bits` on are at `second`
-// instead (the next image row). bits = 64: all are at `first`.
+// instead (the next image row). bits = 64: all are at `first`. The bytes are `stride` (1 or 2) apart.
 struct PixelUnit {
   int64_t first, second, bits;
 };
 constexpr int64_t unit_pixels = 8;
+
+struct PixelUnits {
+  const PixelUnit* units;
+  int64_t vectors;  // of pixels, that is lanes / unit_pixels units each
+  int64_t stride;
+};
 
 struct WordGemm {
   const char* path;
@@ -33,10 +39,10 @@ struct WordGemm {
   // unsigned, int8 is raised by 128, and the kernel corrects the sums by the offset times the sum of the weights.
   bool subtracts_zero_point() const { return values_per_word == 2; }
 
-  // One k word of `vectors` vectors of pixels, which `units` find in each of values_per_word `rows`. Reads eight bytes
-  // at each address. `words` is the place of the first vector in the first tile, `tile_stride` the words of a tile.
-  void (*interleave)(const uint8_t* const* rows, const PixelUnit* units, int64_t vectors, bool is_signed,
-                     int32_t zero_point, uint32_t* words, int64_t tile_stride);
+  // One k word of the pixels that `units` find in each of values_per_word `rows`. Reads 8 * stride bytes at each
+  // address. `words` is the place of the first vector in the first tile, `tile_stride` the words of a tile.
+  void (*interleave)(const uint8_t* const* rows, const PixelUnits& pixels, bool is_signed, int32_t zero_point,
+                     uint32_t* words, int64_t tile_stride);
 
   // sums[r * stride + p] = (accumulate ? itself : 0) + dot(weights row r, pixel p) for tile_rows rows and
   // vectors * lanes pixels of one tile.

@@ -15,24 +15,40 @@ namespace {
 constexpr int lanes = 8;
 constexpr int tile_rows = 4;
 
+template <int Stride>
+__m128i load_pixels(const uint8_t* from) {
+  if constexpr (Stride == 1) return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  return _mm_packus_epi16(_mm_and_si128(bytes, _mm_set1_epi16(255)), _mm_setzero_si128());
+}
+
+template <int Stride>
 __m128i load_unit(const uint8_t* row, const PixelUnit& unit) {
-  const __m128i pixels = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row + unit.first));
+  const __m128i pixels = load_pixels<Stride>(row + unit.first);
   if (unit.bits == 64) return pixels;
   const __m128i rest = _mm_cvtsi64_si128(64 - unit.bits);
-  const __m128i next = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row + unit.second));
+  const __m128i next = load_pixels<Stride>(row + unit.second);
   return _mm_or_si128(_mm_srl_epi64(_mm_sll_epi64(pixels, rest), rest),
                       _mm_sll_epi64(next, _mm_cvtsi64_si128(unit.bits)));
 }
 
-void interleave(const uint8_t* const* rows, const PixelUnit* units, int64_t vectors, bool is_signed, int32_t zero_point,
-                uint32_t* words, int64_t tile_stride) {
+template <int Stride>
+void interleave_strided(const uint8_t* const* rows, const PixelUnits& pixels, bool is_signed, int32_t zero_point,
+                        uint32_t* words, int64_t tile_stride) {
   const __m256i zero = _mm256_set1_epi16(static_cast<int16_t>(zero_point));
-  for (int64_t v = 0; v < vectors; ++v) {
-    const __m128i pairs = _mm_unpacklo_epi8(load_unit(rows[0], units[v]), load_unit(rows[1], units[v]));
+  for (int64_t v = 0; v < pixels.vectors; ++v) {
+    const __m128i pairs =
+        _mm_unpacklo_epi8(load_unit<Stride>(rows[0], pixels.units[v]), load_unit<Stride>(rows[1], pixels.units[v]));
     const __m256i wide = is_signed ? _mm256_cvtepi8_epi16(pairs) : _mm256_cvtepu8_epi16(pairs);
     uint32_t* to = words + v / tile_vectors * tile_stride + v % tile_vectors * lanes;
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_sub_epi16(wide, zero));
   }
+}
+
+void interleave(const uint8_t* const* rows, const PixelUnits& pixels, bool is_signed, int32_t zero_point,
+                uint32_t* words, int64_t tile_stride) {
+  if (pixels.stride == 1) return interleave_strided<1>(rows, pixels, is_signed, zero_point, words, tile_stride);
+  interleave_strided<2>(rows, pixels, is_signed, zero_point, words, tile_stride);
 }
 
 // Every loop over the accumulators is unrolled, so that they stay in registers.

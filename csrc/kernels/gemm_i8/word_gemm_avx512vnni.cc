@@ -16,23 +16,33 @@ namespace {
 constexpr int lanes = 16;
 constexpr int tile_rows = 8;
 
+template <int Stride>
+__m128i load_pixels(const uint8_t* from) {
+  if constexpr (Stride == 1) return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  return _mm_packus_epi16(_mm_and_si128(bytes, _mm_set1_epi16(255)), _mm_setzero_si128());
+}
+
+template <int Stride>
 __m128i load_unit(const uint8_t* row, const PixelUnit& unit) {
-  const __m128i pixels = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row + unit.first));
+  const __m128i pixels = load_pixels<Stride>(row + unit.first);
   if (unit.bits == 64) return pixels;
   const __m128i rest = _mm_cvtsi64_si128(64 - unit.bits);
-  const __m128i next = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row + unit.second));
+  const __m128i next = load_pixels<Stride>(row + unit.second);
   return _mm_or_si128(_mm_srl_epi64(_mm_sll_epi64(pixels, rest), rest),
                       _mm_sll_epi64(next, _mm_cvtsi64_si128(unit.bits)));
 }
 
-void interleave(const uint8_t* const* rows, const PixelUnit* units, int64_t vectors, bool is_signed, int32_t,
-                uint32_t* words, int64_t tile_stride) {
+template <int Stride>
+void interleave_strided(const uint8_t* const* rows, const PixelUnits& pixels, bool is_signed, uint32_t* words,
+                        int64_t tile_stride) {
   const __m128i raise = _mm_set1_epi8(is_signed ? static_cast<char>(0x80) : 0);
   const auto row = [&](int i, int64_t v) {
-    const __m128i bytes = _mm_unpacklo_epi64(load_unit(rows[i], units[2 * v]), load_unit(rows[i], units[2 * v + 1]));
+    const __m128i bytes = _mm_unpacklo_epi64(load_unit<Stride>(rows[i], pixels.units[2 * v]),
+                                             load_unit<Stride>(rows[i], pixels.units[2 * v + 1]));
     return _mm_xor_si128(bytes, raise);
   };
-  for (int64_t v = 0; v < vectors; ++v) {
+  for (int64_t v = 0; v < pixels.vectors; ++v) {
     const __m128i a = row(0, v), b = row(1, v), c = row(2, v), d = row(3, v);
     const __m128i ab[2] = {_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)};
     const __m128i cd[2] = {_mm_unpacklo_epi8(c, d), _mm_unpackhi_epi8(c, d)};
@@ -42,6 +52,12 @@ void interleave(const uint8_t* const* rows, const PixelUnit* units, int64_t vect
       _mm_storeu_si128(to + 2 * i + 1, _mm_unpackhi_epi16(ab[i], cd[i]));
     }
   }
+}
+
+void interleave(const uint8_t* const* rows, const PixelUnits& pixels, bool is_signed, int32_t, uint32_t* words,
+                int64_t tile_stride) {
+  if (pixels.stride == 1) return interleave_strided<1>(rows, pixels, is_signed, words, tile_stride);
+  interleave_strided<2>(rows, pixels, is_signed, words, tile_stride);
 }
 
 // Every loop over the accumulators is unrolled, so that they stay in registers.

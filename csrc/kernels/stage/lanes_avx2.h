@@ -44,6 +44,33 @@ struct Values32 {
   __m256i v[4];
 };
 
+// How 8-bit results leave 32-bit values: saturated to 16 bits, plus zero point, saturated to 8 bits, then clamped. That
+// is the clamp of the sum of value and zero point, because every step is monotone and the zero point is small.
+struct ByteStore {
+  __m256i zero_point, low, high;
+  bool is_signed;
+
+  // |zero_point| <= 255; low and high are in the range of the type.
+  ByteStore(int32_t offset, int32_t lowest, int32_t highest, bool signed_type)
+      : zero_point(_mm256_set1_epi16(static_cast<int16_t>(offset))),
+        low(_mm256_set1_epi8(static_cast<char>(lowest))),
+        high(_mm256_set1_epi8(static_cast<char>(highest))),
+        is_signed(signed_type) {}
+
+  void store(const Values32& values, uint8_t* out) const {
+    const __m256i a = _mm256_adds_epi16(_mm256_packs_epi32(values.v[0], values.v[1]), zero_point);
+    const __m256i b = _mm256_adds_epi16(_mm256_packs_epi32(values.v[2], values.v[3]), zero_point);
+    __m256i bytes;
+    if (is_signed)
+      bytes = _mm256_min_epi8(_mm256_max_epi8(_mm256_packs_epi16(a, b), low), high);
+    else
+      bytes = _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(a, b), low), high);
+    // Packing works in 128-bit halves: the order of the 32-bit groups is mended afterwards.
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_permutevar8x32_epi32(bytes, order));
+  }
+};
+
 // Stores values that are inside the range of the type.
 inline void store_block(DType type, const Values32& values, uint8_t* out) {
   auto* to = reinterpret_cast<__m256i*>(out);
@@ -51,15 +78,14 @@ inline void store_block(DType type, const Values32& values, uint8_t* out) {
     for (int i = 0; i < 4; ++i) _mm256_storeu_si256(to + i, values.v[i]);
     return;
   }
-  // Packing works in 128-bit halves: the order of the 32-bit groups is mended afterwards.
-  const __m256i a = _mm256_packs_epi32(values.v[0], values.v[1]), b = _mm256_packs_epi32(values.v[2], values.v[3]);
   if (type == DType::int16) {
+    const __m256i a = _mm256_packs_epi32(values.v[0], values.v[1]), b = _mm256_packs_epi32(values.v[2], values.v[3]);
     _mm256_storeu_si256(to, _mm256_permute4x64_epi64(a, 0xd8));
     _mm256_storeu_si256(to + 1, _mm256_permute4x64_epi64(b, 0xd8));
     return;
   }
-  const __m256i bytes = type == DType::uint8 ? _mm256_packus_epi16(a, b) : _mm256_packs_epi16(a, b);
-  _mm256_storeu_si256(to, _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+  const bool is_signed = type == DType::int8;
+  ByteStore(0, is_signed ? INT8_MIN : 0, is_signed ? INT8_MAX : UINT8_MAX, is_signed).store(values, out);
 }
 
 inline __m256i load8(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }

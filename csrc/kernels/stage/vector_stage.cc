@@ -53,6 +53,7 @@ void VectorStage::choose_rule(int64_t largest) {
   rule_.high = static_cast<int32_t>(high);
   rule_.zero_point = static_cast<int32_t>(stage_.zero_point);
   rule_.rounding = r.rounding;
+  rule_.byte_store = info(rule_.type).bits == 8 && std::abs(stage_.zero_point) <= UINT8_MAX;
   const auto [least, most] = std::minmax_element(r.shift.begin(), r.shift.end());
   const bool shift32 = *least >= 0 && *most <= 31;
   rule_.shift = per_channel<int32_t>(r.shift, channels_);
@@ -65,7 +66,13 @@ void VectorStage::choose_rule(int64_t largest) {
       rule_.kind = Kind::none;
       return;
     case Requant::shift:
-      if (shift32 && integer_rounding) rule_.kind = Kind::shift;
+      if (!shift32 || !integer_rounding) return;
+      rule_.kind = Kind::shift;
+      if (r.rounding == Rounding::half_up && *least >= 1 && largest + (int64_t(1) << (*most - 1)) <= INT32_MAX) {
+        rule_.kind = Kind::shift_add;
+        for (size_t c = 0; c < static_cast<size_t>(channels_); ++c)
+          rule_.bias[c] = static_cast<int32_t>(wrap(rule_.bias[c] + (int64_t(1) << (rule_.shift[c] - 1)), 32));
+      }
       return;
     case Requant::multiplier_shift: {
       if (!integer_rounding) return;
@@ -75,15 +82,19 @@ void VectorStage::choose_rule(int64_t largest) {
       }
       if (*least < 1 || *most > 62) return;
       // A larger multiplier with a larger shift is the same rule; from 31 on the result fits 32 bits.
-      bool narrow = true;
+      bool narrow = true, upper_half = commutes_with_addition(r.rounding);
       for (size_t c = 0; c < static_cast<size_t>(channels_); ++c) {
         int32_t &m = rule_.multiplier[c], &n = rule_.shift[c];
-        const int64_t larger = n < 31 ? int64_t(m) * (int64_t(1) << (31 - n)) : m;
-        narrow = narrow && std::abs(larger) <= INT32_MAX;
-        if (n < 31 && std::abs(larger) <= INT32_MAX) {
-          m = static_cast<int32_t>(larger);
-          n = 31;
+        while (n < 32 && std::abs(int64_t(m)) * 2 <= INT32_MAX) {
+          m *= 2;
+          ++n;
         }
+        narrow = narrow && (n > 31 || (n == 31 && m != INT32_MIN));
+        upper_half = upper_half && n > 31;
+      }
+      if (upper_half) {
+        rule_.kind = Kind::multiply64_high;
+        return;
       }
       rule_.kind = narrow ? Kind::multiply64 : Kind::multiply64_wide;
       return;

@@ -14,8 +14,10 @@ struct VectorStageRule {
   enum class Kind : uint8_t {
     none,
     shift,            // 32-bit shift, 0..31
+    shift_add,        // half_up, where adding one half cannot overflow: the bias includes it
     multiply32,       // the product fits 32 bits
     multiply64,       // the product fits 64 bits, the shifted product fits 32 bits
+    multiply64_high,  // as before, and the shift is at least 32: the upper half of the product is shifted
     multiply64_wide,  // as before, but the shifted product may need 64 bits
     double_round,
     float_scale,
@@ -30,6 +32,7 @@ struct VectorStageRule {
   int32_t low = 0;  // clamp of the value before the zero point is added
   int32_t high = 0;
   int32_t zero_point = 0;
+  bool byte_store = false;  // the result is 8 bits and the zero point within 8 bits: ByteStore clamps
   DType type = DType::int8;
 };
 

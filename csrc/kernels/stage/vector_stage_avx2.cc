@@ -130,6 +130,13 @@ struct Requant8<Kind::shift, R> {
 };
 
 template <Rounding R>
+struct Requant8<Kind::shift_add, R> {
+  __m256i n;
+  Requant8(__m256i, __m256i shift, __m256, const VectorStageRule&) : n(shift) {}
+  __m256i apply(__m256i v) const { return _mm256_srav_epi32(v, n); }
+};
+
+template <Rounding R>
 struct Requant8<Kind::multiply32, R> {
   __m256i multiplier;
   Shift32 shift;
@@ -142,6 +149,32 @@ struct Requant8<Kind::multiply64, R> {
   Multiply64<R, false> product;
   Requant8(__m256i m, __m256i n, __m256, const VectorStageRule& rule) : product(m, n, rule) {}
   __m256i apply(__m256i v) const { return product.apply(v); }
+};
+
+// floor(y / 2^n) with n >= 32 is floor of the upper half of y / 2^(n - 32).
+template <Rounding R>
+struct Requant8<Kind::multiply64_high, R> {
+  __m256i multiplier_even, multiplier_odd, before_even, before_odd, n;
+  Requant8(__m256i m, __m256i shift, __m256, const VectorStageRule&)
+      : multiplier_even(m),
+        multiplier_odd(_mm256_srli_epi64(m, 32)),
+        before_even(before(_mm256_and_si256(shift, _mm256_set1_epi64x(0xffffffff)))),
+        before_odd(before(_mm256_srli_epi64(shift, 32))),
+        n(_mm256_sub_epi32(shift, _mm256_set1_epi32(32))) {}
+  __m256i apply(__m256i v) const {
+    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(v, multiplier_even), before_even);
+    const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(v, 32), multiplier_odd), before_odd);
+    return _mm256_srav_epi32(_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa), n);
+  }
+
+ private:
+  static __m256i before(__m256i shift) {
+    const __m256i one = _mm256_set1_epi64x(1), half = _mm256_sllv_epi64(one, _mm256_sub_epi64(shift, one));
+    if (R == Rounding::half_up) return half;
+    if (R == Rounding::half_down) return _mm256_sub_epi64(half, one);
+    if (R == Rounding::ceil) return _mm256_sub_epi64(_mm256_add_epi64(half, half), one);
+    return _mm256_setzero_si256();
+  }
 };
 
 template <Rounding R>
@@ -174,21 +207,38 @@ struct Requant8<Kind::float_scale, R> {
   }
 };
 
+// Clamps values before the zero point, adds it and stores them.
+struct Finish {
+  const VectorStageRule& rule;
+  __m256i low, high, zero_point;
+  ByteStore bytes;
+
+  explicit Finish(const VectorStageRule& r)
+      : rule(r),
+        low(_mm256_set1_epi32(r.low)),
+        high(_mm256_set1_epi32(r.high)),
+        zero_point(_mm256_set1_epi32(r.zero_point)),
+        bytes(r.zero_point, r.low + r.zero_point, r.high + r.zero_point, r.type == DType::int8) {}
+
+  void store(Values32 values, uint8_t* out) const {
+    if (rule.byte_store) return bytes.store(values, out);
+    for (__m256i& v : values.v) v = _mm256_add_epi32(_mm256_min_epi32(_mm256_max_epi32(v, low), high), zero_point);
+    store_block(rule.type, values, out);
+  }
+};
+
 template <Kind K, Rounding R>
 void row(const VectorStageRule& rule, const int32_t* sums, int64_t count, int64_t channel, uint8_t* out) {
   const auto c = static_cast<size_t>(channel);
   const Requant8<K, R> requant(_mm256_set1_epi32(rule.multiplier[c]), _mm256_set1_epi32(rule.shift[c]),
                                _mm256_set1_ps(K == Kind::float_scale ? rule.scale[c] : 1.0f), rule);
-  const __m256i bias = _mm256_set1_epi32(rule.bias[c]), zero_point = _mm256_set1_epi32(rule.zero_point);
-  const __m256i low = _mm256_set1_epi32(rule.low), high = _mm256_set1_epi32(rule.high);
+  const __m256i bias = _mm256_set1_epi32(rule.bias[c]);
+  const Finish finish(rule);
   const int64_t bytes = info(rule.type).bits / 8;
   const auto block_of = [&](const int32_t* from, uint8_t* to) {
     Values32 values;
-    for (int i = 0; i < 4; ++i) {
-      const __m256i v = requant.apply(_mm256_add_epi32(load8(from + 8 * i), bias));
-      values.v[i] = _mm256_add_epi32(_mm256_min_epi32(_mm256_max_epi32(v, low), high), zero_point);
-    }
-    store_block(rule.type, values, to);
+    for (int i = 0; i < 4; ++i) values.v[i] = requant.apply(_mm256_add_epi32(load8(from + 8 * i), bias));
+    finish.store(values, to);
   };
   int64_t i = 0;
   for (; i + block <= count; i += block) block_of(sums + i, out + i * bytes);
@@ -202,8 +252,7 @@ void row(const VectorStageRule& rule, const int32_t* sums, int64_t count, int64_
 
 template <Kind K, Rounding R>
 void channels(const VectorStageRule& rule, const int32_t* sums, int64_t count, int64_t first, uint8_t* out) {
-  const __m256i low = _mm256_set1_epi32(rule.low), high = _mm256_set1_epi32(rule.high);
-  const __m256i zero_point = _mm256_set1_epi32(rule.zero_point);
+  const Finish finish(rule);
   const int64_t bytes = info(rule.type).bits / 8;
   for (int64_t i = 0; i < count; i += 8) {
     const int64_t size = count - i < 8 ? count - i : 8;
@@ -212,10 +261,9 @@ void channels(const VectorStageRule& rule, const int32_t* sums, int64_t count, i
                                  K == Kind::float_scale ? _mm256_loadu_ps(&rule.scale[c]) : _mm256_setzero_ps(), rule);
     int32_t part[8] = {};
     std::memcpy(part, sums + i, static_cast<size_t>(size) * sizeof(int32_t));
-    __m256i v = requant.apply(_mm256_add_epi32(load8(part), load8(&rule.bias[c])));
-    v = _mm256_add_epi32(_mm256_min_epi32(_mm256_max_epi32(v, low), high), zero_point);
+    const __m256i v = requant.apply(_mm256_add_epi32(load8(part), load8(&rule.bias[c])));
     uint8_t packed[block * 4];
-    store_block(rule.type, {{v, v, v, v}}, packed);
+    finish.store({{v, v, v, v}}, packed);
     std::memcpy(out + i * bytes, packed, static_cast<size_t>(size * bytes));
   }
 }
@@ -261,10 +309,14 @@ Functions functions_of(const VectorStageRule& rule) {
       return functions<Kind::none, Rounding::floor>();
     case Kind::shift:
       return functions_of<Kind::shift>(rule.rounding);
+    case Kind::shift_add:
+      return functions<Kind::shift_add, Rounding::half_up>();
     case Kind::multiply32:
       return functions_of<Kind::multiply32>(rule.rounding);
     case Kind::multiply64:
       return functions_of<Kind::multiply64>(rule.rounding);
+    case Kind::multiply64_high:
+      return functions_of<Kind::multiply64_high>(rule.rounding);
     case Kind::multiply64_wide:
       return functions_of<Kind::multiply64_wide>(rule.rounding);
     case Kind::double_round:
