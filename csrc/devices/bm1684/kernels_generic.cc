@@ -1,6 +1,8 @@
 #include <cstdint>
 
 #include "devices/bm1684/kernels.h"
+#include "engine/errors.h"
+#include "kernels/path.h"
 
 namespace {
 
@@ -24,10 +26,11 @@ namespace bittrue::bm1684 {
 const Kernels& generic_kernels() { return kernel_table; }
 
 const Kernels& kernels_of(const std::string& path) {
+  if (path != "best" && !path_available(path)) throw DataError("path '" + path + "' is not available here");
 #if defined(__x86_64__)
-  if (path != "reference" && path != "generic" && __builtin_cpu_supports("avx2")) return avx2_kernels();
+  const bool vectors = path == "best" || path_rank(path) >= path_rank("avx2");
+  if (vectors && __builtin_cpu_supports("avx2")) return avx2_kernels();
 #endif
-  (void)path;
   return kernel_table;
 }
 

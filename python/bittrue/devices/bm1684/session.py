@@ -123,8 +123,8 @@ class InstructionSession:
         self.inputs, self.outputs = io_tensors(self.stage.input_tensor), io_tensors(self.stage.output_tensor)
         self.threads = threads or os.cpu_count() or 1
         wanted = path or os.environ.get("BITTRUE_PATH") or "best"
-        if wanted != "best" and wanted not in _core.bm1684.paths():
-            raise UsageError(f"path '{wanted}' is not available here; known: {', '.join(_core.bm1684.paths())}")
+        if wanted != "best" and (wanted not in _core.known_paths() or not _core.path_available(wanted)):
+            raise UsageError(f"path '{wanted}' is not available here; known: {', '.join(_core.known_paths())}")
         self._tracking = check_uninitialized
         base, end = self._device_range()
         self.machine = _core.bm1684.Machine(base, end - base, self.threads, wanted, fill, check_uninitialized)
