@@ -16,9 +16,10 @@ namespace bittrue {
 
 namespace {
 
-constexpr int64_t tile_bytes = 24 * 1024;  // part of a tile that stays in the first-level cache
+constexpr int64_t panel_bytes = 24 * 1024;    // of a strip that stays in the first-level cache
+constexpr int64_t k_block_bytes = 48 * 1024;  // of a tile that is multiplied at once
 constexpr int64_t largest_strip_tiles = 16;
-constexpr int64_t strip_tiles_of_long_sums = 4;  // when K is split: every strip streams all weights once
+constexpr int64_t least_strip_tiles = 4;  // so that the rows that the output stage gets are long
 
 // Consecutive output pixels whose sources are equally spaced.
 struct Segment {
@@ -81,13 +82,14 @@ class ConvI8Words final : public Op {
     int64_t bytes;
   };
 
-  int64_t k_block() const { return tile_bytes / (gemm_.tile_pixels() * int64_t(sizeof(uint32_t))); }
+  int64_t word_bytes() const { return gemm_.tile_pixels() * int64_t(sizeof(uint32_t)); }  // of one k word of a tile
+  int64_t k_block() const { return k_block_bytes / word_bytes(); }
   int64_t k_words() const { return weights_[0].k_words(); }
   int64_t tile_stride() const { return k_words() * gemm_.tile_pixels(); }
 
   Split split_for(int64_t threads) const {
     const int64_t tiles = (pixels_ + gemm_.tile_pixels() - 1) / gemm_.tile_pixels();
-    int64_t strip_tiles = k_words() > k_block() ? strip_tiles_of_long_sums : k_block() / k_words();
+    int64_t strip_tiles = std::max(least_strip_tiles, panel_bytes / (k_words() * word_bytes()));
     strip_tiles = std::min({strip_tiles, largest_strip_tiles, tiles});
     const int64_t wanted_jobs = threads == 1 ? 1 : 4 * threads;
     while (strip_tiles > 1 && group_ * ((tiles + strip_tiles - 1) / strip_tiles) < wanted_jobs) strip_tiles /= 2;
@@ -199,7 +201,8 @@ class ConvI8Words final : public Op {
     const PackedWords& weights = weights_[static_cast<size_t>(g)];
     for (int64_t p = full; p < size; ++p) one_pixel(panel, weights, g, begin, end, p, first, y);
     if (full == 0) return;
-    if (k_words() <= k_block()) {
+    const int64_t tiles = (full + gemm_.tile_pixels() - 1) / gemm_.tile_pixels();
+    if (tiles * k_words() * word_bytes() <= panel_bytes) {  // weights once, pixels from the first-level cache
       int32_t* sums = scratch<int32_t>(ScratchUse::sums, gemm_.tile_rows * width);
       for (int64_t c = begin; c < end; c += gemm_.tile_rows) {
         strip_rows(panel, weights, c, 0, k_words(), full, sums, width);
