@@ -76,7 +76,7 @@ def engines(prepared: Prepared, threads: int, targets: tuple[str, ...] = TARGETS
         start = time.perf_counter()
         ours = api.Session(prepared.quantized[target], threads=threads)
         seconds = time.perf_counter() - start
-        loaded.append(Engine(target, True, threads, lambda s=ours: s.run(prepared.feeds), seconds))  # type: ignore[misc]
+        loaded.append(Engine(target, True, threads, lambda s=ours: s.run(prepared.feeds), seconds))
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     start = time.perf_counter()
