@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import bittrue._core as _core
+
 
 def _find() -> Path | None:
     root = Path(__file__).resolve().parents[1]
@@ -16,5 +18,7 @@ def _find() -> Path | None:
     return next((c for c in candidates if (c / "oracle").is_dir()), None)
 
 
+# Instruction set paths of this machine.
+PATHS = [p for p in _core.known_paths() if _core.path_available(p)]
 SHARED: Path | None = _find()
 needs_shared = pytest.mark.skipif(SHARED is None, reason="recorded oracle data (../shared/oracle) is not present")

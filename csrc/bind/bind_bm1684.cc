@@ -135,12 +135,6 @@ void bind_bm1684(py::module_& parent) {
     for (const FieldInfo& f : fields(engine_of(engine))) result.emplace_back(f.name, f.bit, f.width);
     return result;
   });
-  m.def("paths", [] {
-    std::vector<std::string> result = {"reference", "generic"};
-    const std::string best = kernels_of("best").name;
-    if (best != result.back()) result.push_back(best);
-    return result;
-  });
   m.def("decode", &decode, py::arg("engine"), py::arg("commands"));
   m.def("encode", &encode, py::arg("engine"), py::arg("commands"));
   py::class_<Machine>(m, "Machine")

@@ -14,6 +14,7 @@ from bittrue.devices.bm1684.assemble import COEFFICIENTS, Assembled, assemble
 from bittrue.errors import UnsupportedError
 from bittrue.graph.ir import Graph, Node, TensorType
 from bittrue.ops import evaluate_graph
+from tests.shared import PATHS
 
 Array = np.ndarray[Any, Any]
 SHIFT = {"acc": "wrap32", "requant": "shift", "rounding": "half_up"}
@@ -48,7 +49,7 @@ def check(graph: Graph, feeds: dict[str, Array]) -> None:
     """All tensors of all paths, thread counts and preferences against the numpy models of the ops."""
     values = evaluate_graph(graph, feeds)
     program = assemble(graph)
-    for path in _core.bm1684.paths():
+    for path in PATHS:
         for threads, gdma_first in ((1, True), (3, False)):
             machine = run(program, feeds, path, threads, gdma_first)
             for node in graph.nodes:

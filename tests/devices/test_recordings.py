@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import bittrue._core as _core
 from bittrue.conformance.runner import load_case, run_conformance
 from bittrue.containers.context_dir import ContextDir
 from bittrue.devices.bm1684.match import TensorCollector, match_tensors
@@ -17,7 +16,7 @@ from bittrue.devices.bm1684.replay import replay
 from bittrue.devices.bm1684.session import Group, InstructionSession
 from bittrue.errors import DataError, UnsupportedError
 from bittrue.verify.verify import verify
-from tests.shared import SHARED, needs_shared
+from tests.shared import PATHS, SHARED, needs_shared
 
 # name -> elements; the references were written by the vendor's simulator or by copies
 EXACT = {
@@ -32,7 +31,7 @@ def models() -> Path:
 
 
 @needs_shared
-@pytest.mark.parametrize("path", _core.bm1684.paths())
+@pytest.mark.parametrize("path", PATHS)
 def test_recorded_layers(path: str) -> None:
     assert SHARED
     results = list(run_conformance(SHARED / "oracle/bm1684/instr", "bm1684", path=path))
@@ -87,7 +86,7 @@ def writes_digest(name: str, **options: Any) -> tuple[str, str]:
 @pytest.mark.parametrize("name", ["retina_int8_b4", "face_fp32_b1", "rec_cnn", "reconnet"])
 def test_nothing_depends_on_threads_paths_or_preferences(name: str) -> None:
     expected = writes_digest(name, threads=1, path="reference")
-    for path in _core.bm1684.paths():
+    for path in PATHS:
         for threads in (2, 3):
             assert writes_digest(name, threads=threads, path=path) == expected
     assert writes_digest(name, threads=2, gdma_first=False) == expected

@@ -43,17 +43,6 @@ const uint32_t* words_of(const uint8_t* local, const View& v, int64_t at, int64_
   return buffer;
 }
 
-bool ranges_meet(const View& a, const View& b) {
-  if (a.space != b.space) return false;
-  const int64_t a_end = a.offset + a.reach(), b_end = b.offset + b.reach();
-  return a.offset < b_end && b.offset < a_end;  // lanes are not told apart
-}
-
-bool same_place(const View& a, const View& b) {
-  return a.start_lane == b.start_lane && a.offset == b.offset && a.n_stride == b.n_stride && a.c_stride == b.c_stride &&
-         a.h_stride == b.h_stride && a.w_stride == b.w_stride && a.per_word == b.per_word;
-}
-
 template <class T>
 void combine_bits(Eu eu, const T* a, const T* b, T* r, int64_t count) {
   if (eu == Eu::bit_and)
@@ -129,10 +118,11 @@ class ElementWise : public Operation {
       View listed = operands[i].view;
       if (operands[i].first_batch_only) listed.n = 1;
       add_access("opd" + std::to_string(i), listed, elements[i], false);
-      if (!same_place(operands[i].view, result_) && ranges_meet(operands[i].view, result_)) in_order_ = true;
+      if (meets_elsewhere(operands[i].view, result_)) in_order_ = true;
     }
     if (eu_ == Eu::mac) add_access("res0", result_, result_element, false);
     add_access("res0", result_, result_element, true);
+    if (in_order_) assume(order_of_overlaps);
     walk_ = walk_of(result_, pointers);
   }
 
@@ -407,21 +397,8 @@ class WordArithmetic : public ElementWise {
     const auto* fa = reinterpret_cast<const float*>(a);
     const auto* fb = reinterpret_cast<const float*>(b);
     auto* fr = reinterpret_cast<float*>(r);
+    if (const FloatKernel kernel = float_kernel(k, eu_)) return kernel(fa, fb, fr, count);
     switch (eu_) {
-      case Eu::mul:
-        return k.mul_f32(fa, fb, fr, count);
-      case Eu::mac:
-        return k.mac_f32(fa, fb, fr, count);
-      case Eu::add:
-        return k.add_f32(fa, fb, fr, count);
-      case Eu::sub:
-        return k.sub_f32(fa, fb, fr, count);
-      case Eu::max:
-        return k.max_f32(fa, fb, fr, count);
-      case Eu::min:
-        return k.min_f32(fa, fb, fr, count);
-      case Eu::divide:
-        return k.divide_f32(fa, fb, fr, count);
       case Eu::select_gt:
         for (int64_t i = 0; i < count; ++i) r[i] = fa[i] > fb[i] ? command_.opd2_addr : 0u;
         return;

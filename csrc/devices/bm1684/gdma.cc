@@ -253,6 +253,7 @@ class MatrixCopy : public Operation {
   MatrixCopy(const View& system, const View& local, int64_t rows, int64_t columns, bool to_local, bool transposed,
              Element element)
       : system_(system), local_(local), rows_(rows), columns_(columns), to_local_(to_local), transposed_(transposed) {
+    if (transposed_) assume("matrix mode transposes the matrix of device memory");
     add_access("src", to_local ? system_ : local_, element, false);
     add_access("dst", to_local ? local_ : system_, element, true);
   }

@@ -11,10 +11,9 @@ using bittrue::bm1684::tile_rows;
 // tile_f32 and tile_pairs are written with vectors of `vector_lanes` elements of the path.
 typedef float FloatVector __attribute__((vector_size(4 * vector_lanes), aligned(4)));
 typedef int32_t IntVector __attribute__((vector_size(4 * vector_lanes), aligned(4)));
-constexpr int vectors = tile_columns / vector_lanes;
 
 void tile_f32(const float* x, const int64_t* offsets, const float* weights, int64_t terms, float* sums) {
-  constexpr int columns = 16 / vector_lanes;
+  constexpr int columns = tile_columns / vector_lanes;
   FloatVector s[4][columns] = {};
   for (int64_t t = 0; t < terms; ++t) {
     const float* row = x + offsets[t];
@@ -62,7 +61,7 @@ void row_max_f32(const float* x, const int64_t* offsets, int64_t terms, int64_t 
 }
 
 void tile_pairs(const int32_t* x, const int64_t* offsets, const int32_t* weights, int64_t terms, int32_t* sums) {
-  constexpr int columns = 16 / vector_lanes;
+  constexpr int columns = tile_columns / vector_lanes;
   IntVector s[4][columns] = {};
   for (int64_t t = 0; t < terms; ++t) {
     const int32_t* row = x + offsets[t];

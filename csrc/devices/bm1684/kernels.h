@@ -68,6 +68,8 @@ struct Kernels {
   void (*taylor_f32)(const float* x, const float* coefficients, int64_t terms, float* r, int64_t count);
 };
 
+using FloatKernel = void (*)(const float* a, const float* b, float* r, int64_t count);
+
 // The kernels of a path of kernels/path.h: "reference" and "generic" run portable loops, higher ones those of AVX2;
 // "best" the fastest that this machine has. Throws DataError for paths that it has not.
 const Kernels& kernels_of(const std::string& path);

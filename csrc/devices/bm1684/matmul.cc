@@ -32,6 +32,7 @@ class MatMul : public Operation {
     if (c.tsk_eu_typ != 0) not_implemented("matrix multiplication operation " + std::to_string(c.tsk_eu_typ));
     if (c.opt_opd0_const || c.opt_opd1_const || c.opt_opd2_const) not_implemented("matrix product with a constant");
     if (c.opd1_w > c.opd0_w) throw DataError("the last section of the left matrix is wider than the others");
+    if (c.opt_left_tran) assume("opt_left_tran swaps the rows and the depth of the left matrix");
     const int64_t stored_rows = c.opd0_n;
     const int64_t stored_columns = (int64_t(c.opd0_c) - 1) * c.opd0_w + c.opd1_w;
     rows_ = c.opt_left_tran ? stored_columns : stored_rows;

@@ -7,6 +7,28 @@
 
 namespace bittrue::bm1684 {
 
+// The element-wise float32 kernel of an operation; nullptr if it has none.
+inline FloatKernel float_kernel(const Kernels& k, Eu eu) {
+  switch (eu) {
+    case Eu::mul:
+      return k.mul_f32;
+    case Eu::mac:
+      return k.mac_f32;
+    case Eu::add:
+      return k.add_f32;
+    case Eu::sub:
+      return k.sub_f32;
+    case Eu::max:
+      return k.max_f32;
+    case Eu::min:
+      return k.min_f32;
+    case Eu::divide:
+      return k.divide_f32;
+    default:
+      return nullptr;
+  }
+}
+
 struct Extent {
   int64_t n, c, h, w;
 };
@@ -65,6 +87,17 @@ inline View operand_view(uint64_t address, Precision precision, uint32_t layout,
                          const Extent& strides) {
   return layout == 0 ? aligned_view(address, precision, e) : strided_view(address, precision, e, strides);
 }
+
+// Whether two tensors can share bytes although they are not the same elements at the same place. Lanes are not told
+// apart.
+inline bool meets_elsewhere(const View& a, const View& b) {
+  const bool same = a.start_lane == b.start_lane && a.offset == b.offset && a.n_stride == b.n_stride &&
+                    a.c_stride == b.c_stride && a.h_stride == b.h_stride && a.w_stride == b.w_stride &&
+                    a.per_word == b.per_word;
+  return a.space == b.space && !same && a.offset < b.offset + b.reach() && b.offset < a.offset + a.reach();
+}
+
+constexpr const char* order_of_overlaps = "elements of overlapping operands are computed in n, c, h, w order";
 
 // Values of one kind per channel, without padding: bias and depthwise weights. `count` elements a channel.
 inline View compact_view(uint64_t address, int64_t bytes, int64_t channels, int64_t count) {

@@ -62,17 +62,7 @@ class Scalar : public Stream {
     const auto* a = reinterpret_cast<const float*>(words(context, a_, n, c, p, count, a_buffer));
     const auto* b = reinterpret_cast<const float*>(words(context, b_, n, c, p, count, b_buffer));
     auto* r = reinterpret_cast<float*>(words(context, result_, n, c, p));
-    const Kernels& k = context.kernels;
-    switch (eu_) {
-      case Eu::mul:
-        return k.mul_f32(a, b, r, count);
-      case Eu::add:
-        return k.add_f32(a, b, r, count);
-      case Eu::sub:
-        return k.sub_f32(a, b, r, count);
-      default:
-        return k.divide_f32(a, b, r, count);
-    }
+    float_kernel(context.kernels, eu_)(a, b, r, count);
   }
 
   Eu eu_;

@@ -47,14 +47,9 @@ class Stream : public Operation {
 
   View result(const char* name, uint32_t address, Element element) {
     const View v = aligned_view(address, Precision::fp32, shape_);
-    for (const Access& a : accesses()) {
-      const bool meets = a.view.space == Space::local && a.view.offset < v.offset + v.reach() &&
-                         v.offset < a.view.offset + a.view.reach();
-      const bool same = a.view.offset == v.offset && a.view.start_lane == v.start_lane &&
-                        a.view.n_stride == v.n_stride && a.view.c_stride == v.c_stride &&
-                        a.view.h_stride == v.h_stride && a.view.w_stride == v.w_stride;
-      if (meets && !same) shared_place_ = true;
-    }
+    for (const Access& a : accesses())
+      if (meets_elsewhere(a.view, v)) shared_place_ = true;
+    if (shared_place_) assume(order_of_overlaps);
     add_access(name, v, element, true);
     return v;
   }

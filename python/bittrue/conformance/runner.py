@@ -113,7 +113,7 @@ def run_conformance(directory: Path, target: str, *, path: str | None = None) ->
         for file in files:
             arrays = load_case(file)
             try:
-                if "bdc" in arrays:
+                if is_recording(arrays):
                     counts = replay_of(target)(arrays, path=path)
                     result.add(file.name, counts.compared, counts.differing, counts.undefined)
                 else:
@@ -121,6 +121,11 @@ def run_conformance(directory: Path, target: str, *, path: str | None = None) ->
             except (DataError, UnsupportedError) as e:
                 raise type(e)(f"{file}: {e}") from e
         yield result
+
+
+def is_recording(arrays: Mapping[str, Array]) -> bool:
+    """Whether the arrays of a case are a recorded command stream."""
+    return "bdc" in arrays and "gdma" in arrays
 
 
 def _run_layer(arrays: Mapping[str, Array], layer: str, target: str, path: str | None) -> tuple[int, int]:

@@ -73,7 +73,7 @@ class TensorCollector:
         strides = [s // WORD for s in access["strides"]]
         values = read_operand(group, step, number).view(np.uint32)
         if strides[3] != 1 or strides[2] < w or (n > 1 and strides[0] < c * h * w):
-            strides, h, w = [c * h * w, h * w, w, 1], h, w
+            return  # a scattered write, not a part of a dense tensor
         whole = n * max(strides[0], c * h * w)
         offsets = np.add.outer(
             np.add.outer(np.arange(n) * strides[0], np.arange(c) * strides[1]),
@@ -94,9 +94,9 @@ class TensorCollector:
                 return
         end = address + whole * WORD
         self._open = [t for t in self._open if t.address + t.words.size * WORD <= address or t.address >= end]
-        plane = max(1, strides[1])
-        rows = plane // max(1, strides[2]) if strides[2] else 1
-        shape = (n, max(1, whole // n // plane), max(1, rows), max(1, plane // max(1, rows)))
+        plane = strides[1] if c > 1 and strides[1] else whole // n
+        rows = max(1, plane // strides[2])
+        shape = (n, whole // n // plane, rows, plane // rows)
         fresh = DeviceTensor(address, shape, [command], np.zeros(whole, np.uint32), np.zeros(whole, bool))
         fresh.words[offsets], fresh.written[offsets] = values, True
         self._open.append(fresh)

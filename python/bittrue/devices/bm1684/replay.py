@@ -26,11 +26,6 @@ class ReplayCounts:
     undefined: int
 
 
-def is_recording(arrays: Mapping[str, Array]) -> bool:
-    """Whether the arrays of a case are a recorded command stream."""
-    return "bdc" in arrays and "gdma" in arrays
-
-
 def replay(arrays: Mapping[str, Array], *, path: str | None = None, threads: int = 1) -> ReplayCounts:
     """Runs a recording and compares the bytes that the device wrote.
 
