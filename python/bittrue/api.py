@@ -31,10 +31,12 @@ from bittrue.ops import evaluate_graph
 from bittrue.quantize.context import QuantizeOptions
 from bittrue.quantize.model import QuantizedModel
 from bittrue.quantize.quantizer import quantize
+from bittrue.report.result import Result
 from bittrue.runtime.session import RunResult, Session
 from bittrue.targets.loader import load_target
-from bittrue.verify.compare import compare
-from bittrue.verify.verify import verify
+from bittrue.verify import compare as compare_module
+from bittrue.verify import verify as verify_module
+from bittrue.verify.policy import Policy, load_policy, tolerance
 
 __all__ = [
     "AuditResult", "InstructionSession", "RunResult", "Session", "audit", "calibrate", "compare", "compile", "load",
@@ -63,6 +65,47 @@ def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
 def load_float(path: Path | str, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
     """The float graph of a model file. See `bittrue.importers.load_float_graph`."""
     return load_float_graph(path, input_shapes=shapes)
+
+
+def policy_of(policy: Policy | Path | str | None, accuracy_f: float | None, accuracy_i: int) -> Policy:
+    """A policy, from its file or from the two tolerances of the vendor's tester. Raises UsageError for both."""
+    if policy is None:
+        return tolerance(accuracy_f, accuracy_i)
+    if accuracy_f is not None or accuracy_i:
+        raise UsageError("a policy and accuracy_f or accuracy_i: give one of them")
+    return policy if isinstance(policy, Policy) else load_policy(policy)
+
+
+def verify(
+    directory: Path | str,
+    *,
+    policy: Policy | Path | str | None = None,
+    accuracy_f: float | None = None,
+    accuracy_i: int = 0,
+    stream: verify_module.StreamOptions | None = None,
+    **options: Any,
+) -> Result:
+    """Simulates a context directory and compares it with its reference data.
+
+    policy: what may differ (a policy or its file), or the two tolerances of the vendor's tester; default: nothing.
+    options: the other fields of `bittrue.verify.verify.Options`. stream: of compiled command streams.
+    Raises what `bittrue.verify.verify.verify` raises.
+    """
+    chosen = verify_module.Options(policy=policy_of(policy, accuracy_f, accuracy_i), **options)
+    return verify_module.verify(directory, chosen, stream)
+
+
+def compare(
+    ref: Path | str,
+    got: Path | str,
+    *,
+    policy: Policy | Path | str | None = None,
+    accuracy_f: float | None = None,
+    accuracy_i: int = 0,
+) -> Result:
+    """Compares two tensor archives by name. policy and tolerances: see `verify`. Raises DataError if nothing could be
+    compared."""
+    return compare_module.compare(ref, got, policy=policy_of(policy, accuracy_f, accuracy_i))
 
 
 def is_quantized_onnx(path: Path) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from bittrue import api
 from bittrue.cli.output import write_reports
 from bittrue.cli.stream_options import stream_options
+from bittrue.containers.archive import open_archive
 from bittrue.devices.bm1684.profile import profile_session
 from bittrue.devices.bm1684.session import Group, InstructionSession
 from bittrue.devices.bm1684.stepping import Breakpoint, dump_tensor
@@ -21,7 +22,6 @@ from bittrue.devices.bm1684.trace import TraceWriter
 from bittrue.errors import UsageError
 from bittrue.report.result import new_result
 from bittrue.runtime.session import Session
-from bittrue.verify.compare import read_archive
 
 _path = click.Path(path_type=Path)
 
@@ -80,7 +80,7 @@ def run_command(
         gdma_first=prefer == "gdma",
         check_uninitialized=stream.pop("check_uninitialized"),
     )
-    feeds = read_archive(input_file)
+    feeds = open_archive(input_file)
     if isinstance(session, InstructionSession):
         if all_tensors or counters:
             raise UsageError(f"{file}: a command stream has no layers; use --trace")
