@@ -83,8 +83,9 @@ class GraphComparison:
         inputs: Mapping[str, Array],
         layers: Mapping[str, Array],
         outputs: Mapping[str, Array],
-    ) -> None:
+    ) -> Replay:
         """Sets the origin of every failing tensor by simulating its layer alone; see `replay.find_origins`."""
         known = ChainMap(*(cast(dict[str, Array], m) for m in (inputs, layers, outputs)))
         replay = Replay(self.model.graph, known, self.session.path, self.session.threads)
         find_origins(tensors, lambda t: outputs[t.name] if t.role == "output" else layers[t.name], replay, self.policy)
+        return replay

@@ -104,7 +104,7 @@ def find_origins(
         simulated, nodes, inputs = played
         verdict, metrics = judge_pair(reference(t), simulated, t.facts, policy, scale=t.scale or 0.0)
         t.local = {"verdict": verdict.word, **metrics.model_dump(exclude={"channels", "worst"})}
-        if verdict.word in PASSING:
+        if verdict.word in PASSING or not metrics.n_bad:  # NaN that the layer makes of its inputs' NaN is inherited
             t.origin = "INHERITED"
         elif len(nodes) > 1:
             t.origin, t.region = "UNRESOLVED", [n.name for n in nodes]

@@ -22,7 +22,9 @@ from bittrue.devices.bm1684.trace import TraceWriter
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.report.result import Result, TensorResult, evidence_counts, new_result
 from bittrue.runtime.session import Session
+from bittrue.targets.override import OverrideRule
 from bittrue.verify.compare import compare_tensors_by_name
+from bittrue.verify.explain.run import Explainer
 from bittrue.verify.graph import GraphComparison
 from bittrue.verify.matching import TensorCollector, describe, layer_values, match_tensors
 from bittrue.verify.policy import EXACT, Policy
@@ -143,6 +145,7 @@ class _Verifier:
         if options.layers and self.has_layers and one_stage:
             self.layers = open_archive(options.layer_reference) if options.layer_reference else context.layers
         self.result = new_result("verify", name="")
+        self.learned: list[OverrideRule] = []
         self._labels: list[str] = []
 
     def _note(self, session: Session | InstructionSession, inputs: Mapping[str, Array], labels: list[str]) -> None:
@@ -167,7 +170,9 @@ class _Verifier:
         comparison = GraphComparison(model, session, self.options.policy)
         tensors = comparison.compare(inputs, self.layers, outputs, self.options.max_memory)
         if any(not t.passed for t in tensors):
-            comparison.find_origins(tensors, inputs, self.layers, outputs)
+            replay = comparison.find_origins(tensors, inputs, self.layers, outputs)
+            if self.options.explain:
+                self.learned += Explainer(replay).explain(tensors)
         self.result.add_stage(str(ref.net.name), ref.stage_index, tensors)
         self.result.target |= {"name": model.target, "precision": model.precision}
         self._note(session, inputs, [str(n.attrs.get("evidence", "")) for n in model.graph.nodes])
