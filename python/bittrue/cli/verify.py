@@ -26,6 +26,13 @@ from bittrue.verify.verify import StreamOptions
 )
 @click.option("--max-memory", type=int, default=2048, show_default=True, help="MiB for layer tensors at once.")
 @click.option("--explain/--no-explain", default=True, help="Look for the cause of layers that are wrong.")
+@click.option(
+    "--profile",
+    "--target-profile",
+    "profile",
+    type=click.Path(path_type=Path),
+    help="Changed rules of the target, as `bittrue explain --write-profile` writes them.",
+)
 @click.option("--net_idx", type=int, help="Only this network.")
 @click.option("--stage_idx", type=int, help="Only this stage.")
 @click.option("--reference", type=click.Path(path_type=Path), help="Command streams: compare with an earlier trace.")
@@ -50,6 +57,7 @@ def verify_command(
     layer_reference: Path | None,
     max_memory: int,
     explain: bool,
+    profile: Path | None,
     net_idx: int | None,
     stage_idx: int | None,
     trace: Path | None,
@@ -91,5 +99,6 @@ def verify_command(
         threads=threads,
         max_memory=max_memory << 20,
         explain=explain,
+        profile=profile,
     )
     finish(result, json_file, html_file, junit_file, verbose=verbose)

@@ -21,19 +21,24 @@ EVIDENCE = "user"  # evidence label of nodes whose arithmetic a user's profile c
 
 
 class OverrideRule(BaseModel):
-    """Nodes of `op` whose attributes equal `when` get the attributes `set`. The other fields say where it is from."""
+    """Nodes of `op` whose attributes equal `when` get the attributes `set`.
+
+    layers: only these, by name; None: all. The other fields say where the rule is from.
+    """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
     op: str
     when: dict[str, Any] = {}
     set: dict[str, Any]
+    layers: list[str] | None = None
     cls: str = Field("", alias="class")
     label: str = ""
     text: str = ""
 
     def matches(self, node: Node) -> bool:
         """Whether the rule is for this node."""
-        return node.op == self.op and all(node.attrs.get(k) == v for k, v in self.when.items())
+        chosen = self.layers is None or node.name in self.layers
+        return chosen and node.op == self.op and all(node.attrs.get(k) == v for k, v in self.when.items())
 
 
 class Override(BaseModel):

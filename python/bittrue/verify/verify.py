@@ -22,7 +22,7 @@ from bittrue.devices.bm1684.trace import TraceWriter
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.report.result import Result, TensorResult, evidence_counts, new_result
 from bittrue.runtime.session import Session
-from bittrue.targets.override import OverrideRule
+from bittrue.targets.override import OverrideRule, file_record, load_override
 from bittrue.verify.compare import compare_tensors_by_name
 from bittrue.verify.explain.run import Explainer
 from bittrue.verify.graph import GraphComparison
@@ -65,7 +65,8 @@ class Options:
 
     policy: what may differ. layers: compare every layer the reference has. layer_reference: an archive or folder of
     tensors instead of layers_ref.npz, for instance dumped by a device. net_idx, stage_idx: only this one. path,
-    threads: of the simulation; the result does not depend on them. max_memory: bytes that layer tensors may take at
+    threads: of the simulation; the result does not depend on them. profile: a user's change of the target's rules.
+    max_memory: bytes that layer tensors may take at
     once; the network runs again for every further part. explain: look for the cause of the layers that are wrong.
     """
 
@@ -76,6 +77,7 @@ class Options:
     stage_idx: int | None = None
     path: str | None = None
     threads: int | None = None
+    profile: Path | None = None
     max_memory: int = 2 << 30
     explain: bool = True
 
@@ -125,6 +127,8 @@ def verify(directory: Path | str, options: Options | None = None, stream: Stream
     result.sources = {"context_dir": str(directory)}
     if options.layer_reference:
         result.sources["layer_reference"] = str(options.layer_reference)
+    if options.profile:
+        result.sources["profile"] = str(options.profile)
     result.policy = options.policy.summary()
     if options.layers and not verifier.has_layers:
         result.warnings.append("no layers_ref.npz: only the network outputs were compared")
@@ -166,6 +170,10 @@ class _Verifier:
         """A stage compiled by this project."""
         compiled = read_compiled(ref.stage)
         model = from_sections(compiled.sections, compiled.coefficients)
+        if self.options.profile:
+            changed = load_override(self.options.profile, model.target).apply(model.graph)
+            self.result.target |= file_record(self.options.profile)
+            self.result.warnings.append(f"{self.options.profile}: changes the arithmetic of {changed} layers")
         session = Session(model.graph, path=self.options.path, threads=self.options.threads)
         comparison = GraphComparison(model, session, self.options.policy)
         tensors = comparison.compare(inputs, self.layers, outputs, self.options.max_memory)

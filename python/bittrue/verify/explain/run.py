@@ -10,6 +10,7 @@ from bittrue.report.result import BORN, Cause, TensorResult
 from bittrue.targets.override import OverrideRule
 from bittrue.verify.explain.case import LayerCase
 from bittrue.verify.explain.search import Budget, explain_layer, share_mended
+from bittrue.verify.metrics import bad_elements
 from bittrue.verify.replay import Replay
 
 
@@ -64,7 +65,7 @@ class Explainer:
                 rule = rule_of(case.node, first)
                 learned.append(rule)
                 first.change = rule.set
-                first.sentence += self._reach(rule, tensors)
+                first.sentence += self._spread(rule, tensors)
                 old = ", ".join(f"{k} {v}" for k, v in rule.when.items())
                 evidence = case.node.attrs.get("evidence", "no evidence label")
                 first.sentence += f"; today's rule of the model: {old} ({evidence})"
@@ -88,28 +89,33 @@ class Explainer:
                 )
         return None
 
-    def _reach(self, rule: OverrideRule, tensors: Sequence[TensorResult]) -> str:
-        """What the rule does to all layers it is for: how many it mends, leaves and breaks."""
-        mended = broken = unchanged = left = 0
+    def _spread(self, rule: OverrideRule, tensors: Sequence[TensorResult]) -> str:
+        """What the rule does to all layers it is for. A rule that breaks equal layers is kept to those it mends."""
+        mended: list[str] = []
+        broken = kept = left = 0
         for t in tensors:
             node = self.replay.producer.get(t.name)
-            if t.role == "output" or node is None or not rule.matches(node) or not t.n:
+            if t.role == "output" or node is None or not rule.matches(node) or not self.replay.usable(t.name):
                 continue
             case = self.case(t)
             if case is None:
                 continue
-            total = int(case.bad.sum())
             result = case.run(rule.set)
-            equal = result is not None and bool((result == case.observed).all())
-            if total:
-                mended, left = mended + equal, left + (not equal)
+            equal = result is not None and not bad_elements(result, case.observed).any()
+            if not case.bad.any():
+                kept, broken = kept + equal, broken + (not equal)
+            elif equal:
+                mended.append(node.name)
             else:
-                unchanged, broken = unchanged + equal, broken + (not equal)
-        if mended + left + broken + unchanged < 2:
+                left += 1
+        total = len(mended) + left + broken + kept
+        if broken:
+            rule.layers = mended
+        if total < 2:
             return ""
         return (
-            f"; of {mended + left + broken + unchanged} {rule.op} layers the rule mends {mended}, leaves {left} wrong, "
-            f"keeps {unchanged} equal and breaks {broken}"
+            f"; of {total} {rule.op} layers the rule mends {len(mended)}, leaves {left} wrong, keeps {kept} equal and "
+            f"breaks {broken}"
         )
 
 
