@@ -125,3 +125,36 @@ def test_the_result_does_not_depend_on_path_or_threads(context: Path, tmp_path: 
     assert np.array_equal(
         [t.model_dump_json() for t in one.nets[0].tensors], [t.model_dump_json() for t in two.nets[0].tensors]
     )
+
+
+def test_a_second_sample_must_agree(context: Path, tmp_path: Path) -> None:
+    device, stored, other = dump(tmp_path, "floor", "head_conv"), tmp_path / "r.json", tmp_path / "second.npz"
+    run(verify_command, "-d", context, "--layer_ref", device, "--json", stored, "--no-explain")
+    model, feeds = digits("bm1684")
+    node = next(n for n in model.graph.nodes if n.name == "head_conv")
+    mirrored = clean_run(model, {n: np.ascontiguousarray(a[..., ::-1]) for n, a in feeds.items()})
+    faulty = plant(model.graph, node, next(f for f in FAULTS if f.name == "floor"), mirrored, 0)
+    assert faulty is not None
+    save_npz(other, faulty)
+    assert "and all 768 of the second sample" in run(explain_command, stored, "--second", other)[0]
+    save_npz(other, mirrored)  # a sample without the fault: floor is not the cause of both
+    assert "PROVEN" not in run(explain_command, stored, "--second", other)[0]
+
+
+def test_compile_and_run_take_a_profile(tmp_path: Path) -> None:
+    profile = tmp_path / "p.yaml"
+    rule = {"op": "Conv2d", "when": {"rounding": "half_up"}, "set": {"rounding": "floor"}}
+    profile.write_text(yaml.safe_dump({"schema": "bittrue-profile/1", "target": "bm1684", "rules": [rule]}))
+    graph = api.load_float(FOLDER / "digits.onnx")
+    table = api.calibrate(graph, api.records(graph, FOLDER / "calibration.npz"), method="max")
+    feeds = next(iter(api.records(graph, FOLDER / "test.npz"))).feeds
+    plain, changed = tmp_path / "plain", tmp_path / "changed"
+    api.compile(graph, "bm1684", plain, table=table, reference=feeds)
+    model = api.compile(graph, "bm1684", changed, table=table, reference=feeds, profile=profile)
+    assert model.meta["profile"] == "p.yaml" and model.meta["profile_layers"] == 6
+    assert {n.attrs["evidence"] for n in model.graph.nodes if n.op == "Conv2d"} == {"user"}
+    assert api.verify(changed).summary.passed  # numpy models and core agree on the changed arithmetic
+    inputs = api.reference_feeds(model, feeds)
+    by_profile = api.open_session(plain, profile=profile).run(inputs).outputs["probability"]
+    assert np.array_equal(by_profile, api.open_session(changed).run(inputs).outputs["probability"])
+    assert not np.array_equal(by_profile, api.open_session(plain).run(inputs).outputs["probability"])

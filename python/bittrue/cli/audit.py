@@ -41,6 +41,13 @@ def print_audit(target: str, result: AuditResult, worst: int = 5) -> None:
 @click.option("--method", default="kl", show_default=True)
 @click.option("--limit", type=int, help="Use only the first N samples.")
 @click.option("--shape", "shapes", multiple=True, help="Shape of an input, name=1x3x224x224.")
+@click.option(
+    "--profile",
+    "--target-profile",
+    "profile",
+    type=click.Path(path_type=Path),
+    help="Changed rules of the target (`bittrue explain --write-profile`).",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result file (one target).")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write the HTML report (one target).")
 @preprocess_options
@@ -54,6 +61,7 @@ def audit_command(
     method: str,
     limit: int | None,
     shapes: tuple[str, ...],
+    profile: Path | None,
     json_file: Path | None,
     html_file: Path | None,
     **preprocess: Any,
@@ -79,6 +87,7 @@ def audit_command(
         )
     for target in names:
         quantized = quantize(graph, thresholds.tensors if thresholds else None, target, precision=precision)
+        api.apply_profile(quantized, profile)
         result = api.audit(graph, quantized, api.records(graph, data, options, limit))
         print_audit(target, result)
         report = new_result("audit", name=model.stem)

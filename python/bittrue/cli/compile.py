@@ -26,6 +26,13 @@ from bittrue.errors import UsageError
 @click.option("--shape", "shapes", multiple=True, help="Shape of an input, name=1x3x224x224.")
 @click.option("--quant-input", is_flag=True, help="The network takes quantized inputs.")
 @click.option("--quant-output", is_flag=True, help="The network returns quantized outputs.")
+@click.option(
+    "--profile",
+    "--target-profile",
+    "profile",
+    type=click.Path(path_type=Path),
+    help="Changed rules of the target (`bittrue explain --write-profile`).",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random reference inputs without --data.")
 @preprocess_options
 def compile_command(
@@ -41,6 +48,7 @@ def compile_command(
     shapes: tuple[str, ...],
     quant_input: bool,
     quant_output: bool,
+    profile: Path | None,
     seed: int,
     **preprocess: Any,
 ) -> None:
@@ -76,6 +84,7 @@ def compile_command(
         model_path=model,
         quant_input=quant_input,
         quant_output=quant_output,
+        profile=profile,
         seed=seed,
     )
     click.echo(f"{outdir}: {len(compiled.graph.nodes)} layers for {compiled.target} {compiled.precision}")

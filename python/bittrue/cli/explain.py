@@ -16,6 +16,11 @@ from bittrue.verify.explain.stored import explain_result
 @click.argument("result_file", type=click.Path(path_type=Path))
 @click.option("--layer", help="Layer or tensor; default: every layer where an error was born.")
 @click.option("--timeout", "--explain-timeout", type=float, default=30.0, show_default=True, help="Seconds per layer.")
+@click.option(
+    "--second",
+    type=click.Path(path_type=Path),
+    help="Tensors of another sample, network inputs included (.npz or folder): causes must hold there too.",
+)
 @click.option("--write-profile", type=click.Path(path_type=Path), help="Write the proven rules for `--profile`.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result with its causes.")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write the HTML report.")
@@ -24,6 +29,7 @@ def explain_command(
     result_file: Path,
     layer: str | None,
     timeout: float,
+    second: Path | None,
     write_profile: Path | None,
     json_file: Path | None,
     html_file: Path | None,
@@ -43,7 +49,7 @@ def explain_command(
       bittrue verify -d net --layer_ref device.npz --profile firmware3.yaml
     """
     result = Result.load(result_file)
-    explained, override = explain_result(result, layer, timeout)
+    explained, override = explain_result(result, layer, timeout, second)
     if not explained:
         click.echo("no layer of this result is wrong on the reference's own inputs: nothing to explain")
     for t in explained:

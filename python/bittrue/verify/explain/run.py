@@ -16,31 +16,36 @@ from bittrue.verify.replay import Replay
 
 @dataclass
 class Explainer:
-    """replay: the graph with the reference's tensors. seconds: time for each layer."""
+    """replay: the graph with the reference's tensors. seconds: time for each layer. second: the same graph with the
+    tensors of another sample, which must agree with every cause."""
 
     replay: Replay
     seconds: float = 30.0
+    second: Replay | None = None
 
     @property
     def graph(self) -> Graph:
         return self.replay.graph
 
-    def case(self, t: TensorResult) -> LayerCase | None:
+    def case(self, name: str, replay: Replay | None = None) -> LayerCase | None:
         """The layer of a tensor with the reference's inputs; None if the reference lacks one of them."""
-        played = self.replay.run(t.name)
+        replay = replay or self.replay
+        if not replay.usable(name):
+            return None
+        played = replay.run(name)
         if played is None or len(played[1]) > 1:
             return None
         simulated, (node,), inputs = played
         return LayerCase(
             self.graph,
             node,
-            t.name,
-            {i: self.replay.known[i] for i in inputs},
+            name,
+            {i: replay.known[i] for i in inputs},
             simulated,
-            self.replay.known[t.name],
-            self.replay.known,
-            self.replay.path,
-            self.replay.threads,
+            replay.known[name],
+            replay.known,
+            replay.path,
+            replay.threads,
         )
 
     def explain(self, tensors: Sequence[TensorResult], only: str | None = None) -> list[OverrideRule]:
@@ -52,13 +57,14 @@ class Explainer:
             if t.name in done and t.origin in BORN:
                 t.causes = done[t.name]  # a network output that is a layer's result as well
             wanted = (t.origin in BORN if only is None else only in (t.name, t.layer)) and t.name not in done
-            if not wanted or not t.n or not self.replay.usable(t.name):
+            if not wanted or not t.n:
                 continue
-            case = self.case(t)
+            case = self.case(t.name)
             if case is None:
                 continue
             known = self._by_learned(case, learned)
-            t.causes = [known] if known else explain_layer(case, Budget(self.seconds))
+            second = self.case(t.name, self.second) if self.second else None
+            t.causes = [known] if known else explain_layer(case, Budget(self.seconds), second)
             done[t.name] = t.causes
             first = t.causes[0] if t.causes else None
             if first and first.status == "PROVEN" and first.change and not known:
@@ -95,9 +101,9 @@ class Explainer:
         broken = kept = left = 0
         for t in tensors:
             node = self.replay.producer.get(t.name)
-            if t.role == "output" or node is None or not rule.matches(node) or not self.replay.usable(t.name):
+            if t.role == "output" or node is None or not rule.matches(node):
                 continue
-            case = self.case(t)
+            case = self.case(t.name)
             if case is None:
                 continue
             result = case.run(rule.set)

@@ -59,8 +59,11 @@ def hypotheses(case: LayerCase) -> Iterator[Hypothesis]:
     )
 
 
-def explain_layer(case: LayerCase, budget: Budget | None = None) -> list[Cause]:
-    """Causes of a differing layer, proven ones first; never empty for a layer that differs."""
+def explain_layer(case: LayerCase, budget: Budget | None = None, second: LayerCase | None = None) -> list[Cause]:
+    """Causes of a differing layer, proven ones first; never empty for a layer that differs.
+
+    second: the same layer on another sample. A change that also makes that one equal is kept, one that does not is not.
+    """
     budget = budget or Budget()
     total = int(case.bad.sum())
     if not total:
@@ -78,9 +81,30 @@ def explain_layer(case: LayerCase, budget: Budget | None = None) -> list[Cause]:
     partial.sort(key=lambda p: -p[0])
     if not proven:
         proven += _pairs(case, partial, total, budget)
+    if proven and second is not None:
+        proven = _confirmed(proven, second)
     if proven:
         return _distinct(proven)
     return _supported(case, partial, budget)
+
+
+def _confirmed(proven: list[Cause], second: LayerCase) -> list[Cause]:
+    """Those that make another sample equal as well."""
+    total = int(second.bad.sum())
+    equal = {(h.cls, h.text) for h in hypotheses(second) if h.result is not None and not _left(second, h.result)}
+    if not total:
+        equal |= {(c.cls, c.hypothesis) for c in proven if c.change and not _left(second, second.run(c.change))}
+    confirmed = [c for c in proven if (c.cls, c.hypothesis) in equal]
+    for cause in confirmed:
+        cause.sentence += f", and all {second.observed.size:,} of the second sample"
+    return confirmed
+
+
+def _left(case: LayerCase, result: Array | None) -> bool:
+    """Whether a changed result still differs from what was observed."""
+    if result is None or result.shape != case.observed.shape or result.dtype != case.observed.dtype:
+        return True
+    return bool(bad_elements(result, case.observed).any())
 
 
 def share_mended(case: LayerCase, result: Array | None, total: int) -> float:

@@ -24,11 +24,12 @@ Array = np.ndarray[Any, Any]
 
 
 def explain_result(
-    result: Result, layer: str | None = None, seconds: float = 30.0
+    result: Result, layer: str | None = None, seconds: float = 30.0, second: Path | None = None
 ) -> tuple[list[TensorResult], Override]:
     """(the layers explained, the rules proven on the way). `result` gets the causes.
 
-    layer: name of a layer or tensor; None: every layer where an error was born. seconds: time for each layer.
+    layer: name of a layer or tensor; None: every layer where an error was born. seconds: time for each layer. second:
+    tensors of another sample from the same place as the reference, network inputs included; causes must hold there too.
     Raises UsageError for unknown layers, DataError if the files are no longer those of the result, UnsupportedError
     for command streams.
     """
@@ -57,7 +58,8 @@ def explain_result(
             layers = open_archive(Path(source))
         parts = (context.inputs[position], layers, context.outputs[position])
         replay = Replay(graph, ChainMap(*(cast(dict[str, Array], p) for p in parts)))
-        rules += Explainer(replay, seconds).explain(net.tensors, layer)
+        other = Replay(graph, open_archive(second)) if second else None
+        rules += Explainer(replay, seconds, other).explain(net.tensors, layer)
         chosen = _find(net, layer) if layer else [t for t in net.tensors if t.causes]
         explained += chosen
     if layer is not None and not explained:
