@@ -43,6 +43,9 @@ class NpzArchive(Mapping[str, Array]):
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as e:
             raise DataError(f"{self.path}: array '{name}' is not readable: {e}") from e
 
+    def __contains__(self, name: object) -> bool:  # the inherited one would read the array
+        return name in self._members
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
 
@@ -59,6 +62,9 @@ class FolderArchive(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         return read_npy(self._files[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._files
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)

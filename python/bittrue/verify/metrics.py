@@ -88,10 +88,12 @@ def bad_elements(ref: Array, got: Array) -> Array:
 
 
 def decibel(signal: float, noise: float) -> float | None:
-    """10 log10(signal / noise); inf without noise, None without signal."""
+    """10 log10(signal / noise); inf without noise, None without signal and where a sum has overflowed."""
     if noise == 0.0:
         return math.inf
-    return None if signal == 0.0 else 10 * math.log10(signal / noise)
+    if signal == 0.0 or math.isinf(signal) or math.isinf(noise):
+        return None
+    return 10 * math.log10(signal / noise)
 
 
 def cosine(r: Array, g: Array) -> float:
@@ -130,11 +132,12 @@ def compare_tensors(ref: Array, got: Array, *, axis: int = 1, scale: float = 0.0
     is a multiple of it, to 1e-3, the lsb numbers are given in steps.
     """
     shape = ref.shape
-    channels = shape[axis] if axis < len(shape) else 1
-    inner = math.prod(shape[axis + 1 :]) if axis < len(shape) else ref.size
-    outer = math.prod(shape[:axis]) if axis < len(shape) else 1
+    has_channels = axis < len(shape) and ref.size > 0
+    outer, channels, inner = 1, 1, ref.size
+    if has_channels:
+        outer, channels, inner = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
     r, g = _comparable(ref), _comparable(got)
-    c = _core.compare(r.reshape(-1), g.reshape(-1), (outer, max(channels, 1), inner), scale, WORST)
+    c = _core.compare(r.reshape(-1), g.reshape(-1), (outer, channels, inner), scale, WORST)
     n, s, integer = c["n"], c["sums"], is_integer(ref)
     count, used = max(n, 1), max(c["finite"], 1)
     nonzero = c["finite"] - c["zeros"]
@@ -172,10 +175,10 @@ def compare_tensors(ref: Array, got: Array, *, axis: int = 1, scale: float = 0.0
     if c["n_bad"]:
         table = c["channels"]
         metrics.channels = {
-            "axis": axis if axis < len(shape) else None,
+            "axis": axis if has_channels else None,
             "bad": table[:, 0].astype(np.int64).tolist(),
             "max_abs": [float(f"{v:.6g}") for v in table[:, 1]],
-            "bias": [float(f"{v:.6g}") for v in table[:, 2] * channels / count],
+            "bias": [float(f"{v * channels / count:.6g}") for v in table[:, 2].tolist()],
             "sqnr_db": [_short(decibel(rr, dd)) for dd, rr in table[:, 3:5].tolist()],
         }
     return metrics

@@ -14,6 +14,7 @@ from bittrue.verify.policy import Policy
 from bittrue.verify.verdict import PASSING, judge_pair
 
 Array = np.ndarray[Any, Any]
+LISTED = 5
 
 
 def subgraph(graph: Graph, nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
@@ -109,6 +110,9 @@ def find_origins(
         elif len(nodes) > 1:
             t.origin, t.region = "UNRESOLVED", [n.name for n in nodes]
             t.detail = f"one of {len(nodes)} layers from {nodes[0].name}: the reference has no tensors between them"
+            assumed = [n.name for n in reversed(nodes) if n.attrs.get("evidence") == "assumed"]
+            if assumed:
+                t.detail += f"; arithmetic is assumed, not measured, in {', '.join(assumed[:LISTED])}"
         else:
             t.origin = "BOTH" if any(i in differing for i in inputs) else "BORN_HERE"
     _attribute(tensors, replay)
