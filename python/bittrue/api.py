@@ -3,49 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
-from bittrue import __version__
 from bittrue.audit.audit import AuditResult, run_audit
 from bittrue.calibrate import calibrate as calibrate_graph
 from bittrue.calibrate.data import Preprocess, Record, Records
 from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.calibrate.methods import Parameters
 from bittrue.calibrate.table import CalibrationTable
-from bittrue.compiler import digest, from_sections, to_sections
-from bittrue.containers.bmodel import Bmodel, StageRef, read_bmodel, write_atomic
-from bittrue.containers.build import IoTensor, build_bmodel, read_compiled, stage_kind
-from bittrue.containers.context_dir import file_sha256, save_npz, write_context_dir
-from bittrue.containers.payload import FLAG_DIGESTS, FLAG_FLOAT_LAYERS, pack_payload
+from bittrue.containers.bmodel import write_atomic
+from bittrue.containers.build import stage_kind
+from bittrue.containers.context_dir import file_sha256, save_npz
 from bittrue.devices.bm1684.session import InstructionSession
-from bittrue.errors import DataError, UnsupportedError, UsageError
+from bittrue.errors import DataError, UsageError
 from bittrue.graph.ir import Graph
-from bittrue.graph.onnx_io import DOMAIN
 from bittrue.importers import load_float_graph
+from bittrue.model_files import find_stage, is_quantized_onnx, load, reference_feeds, write_compiled
 from bittrue.ops import evaluate_graph
 from bittrue.quantize.context import QuantizeOptions
 from bittrue.quantize.model import QuantizedModel
 from bittrue.quantize.quantizer import quantize
 from bittrue.report.result import Result
 from bittrue.runtime.session import RunResult, Session
-from bittrue.targets.loader import load_target
 from bittrue.targets.override import file_record, load_override
 from bittrue.verify import compare as compare_module
 from bittrue.verify import verify as verify_module
 from bittrue.verify.policy import Policy, load_policy, tolerance
+from bittrue.verify.repro import Bundle, write_bundle
 
 __all__ = [
-    "AuditResult", "InstructionSession", "RunResult", "Session", "audit", "calibrate", "compare", "compile", "load",
-    "load_float", "open_session", "quantize", "records", "verify", "write_npz",
+    "AuditResult", "InstructionSession", "RunResult", "Session", "audit", "calibrate", "compare", "compile",
+    "find_stage", "is_quantized_onnx", "load", "load_float", "open_session", "quantize", "records", "reference_feeds",
+    "repro", "verify", "write_npz",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
-PAGE = 4096
 
 
 def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -103,56 +98,22 @@ def compare(
     policy: Policy | Path | str | None = None,
     accuracy_f: float | None = None,
     accuracy_i: int = 0,
+    **options: Any,
 ) -> Result:
-    """Compares two tensor archives by name. policy and tolerances: see `verify`. Raises DataError if nothing could be
-    compared."""
-    return compare_module.compare(ref, got, policy=policy_of(policy, accuracy_f, accuracy_i))
+    """Compares two tensor archives, two compiled models, a float model with a compiled one, or two stored results.
 
-
-def is_quantized_onnx(path: Path) -> bool:
-    """Whether an .onnx file holds a quantized graph. Raises DataError for files that are no ONNX model."""
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except Exception as e:  # protobuf and onnx raise unrelated types
-        raise DataError(f"{path}: not an ONNX model ({type(e).__name__})") from e
-    return any(o.domain == DOMAIN for o in model.opset_import)
-
-
-def find_stage(path: Path | str, *, net: str | None = None, stage: int = 0) -> tuple[Bmodel, StageRef]:
-    """A stage of a .bmodel or context directory. Raises DataError for broken files, UsageError for unknown nets."""
-    path = Path(path)
-    if path.is_dir():
-        path = path / "compilation.bmodel"
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    model = read_bmodel(path)
-    names = [str(n.name) for n in model.nets]
-    wanted = net or (names[0] if names else "")
-    if wanted not in names:
-        raise UsageError(f"{path}: no network '{wanted}'; it has {', '.join(names) or 'none'}")
-    ref = next((r for r in model.stages() if wanted == str(r.net.name) and r.stage_index == stage), None)
-    if ref is None:
-        raise UsageError(f"{path}: network '{wanted}' has no stage {stage}")
-    return model, ref
-
-
-def load(path: Path | str, *, net: str | None = None, stage: int = 0) -> QuantizedModel:
-    """The quantized model in a .bmodel, a context directory or a quantized .onnx.
-
-    Raises DataError for broken files, UsageError for unknown nets or stages, UnsupportedError for stages of another
-    kind.
+    policy and tolerances: see `verify`; default: nothing may differ, or averages for a float model. options: the other
+    fields of `bittrue.verify.compare.CompareOptions`. Raises what `bittrue.verify.compare.compare` raises.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".onnx" and path.is_file():
-        if not is_quantized_onnx(path):
-            raise DataError(f"{path}: a float model; compile it first")
-        return QuantizedModel.from_onnx(onnx.load(str(path)))
-    _, ref = find_stage(path, net=net, stage=stage)
-    kind = stage_kind(ref.stage)
-    if kind != "bittrue":
-        raise UnsupportedError(f"{path}: network '{ref.net.name}' stage {stage}: {kind.replace('_', ' ')}")
-    compiled = read_compiled(ref.stage)
-    return from_sections(compiled.sections, compiled.coefficients)
+    judged = policy is not None or accuracy_f is not None or accuracy_i != 0
+    chosen = policy_of(policy, accuracy_f, accuracy_i) if judged else None
+    return compare_module.compare(ref, got, options=compare_module.CompareOptions(policy=chosen, **options))
+
+
+def repro(result: Result, layer: str, outdir: Path) -> Bundle:
+    """Writes one layer of a verification that failed as a context directory that fails alone, in the same way. See
+    `bittrue.verify.repro.write_bundle`."""
+    return write_bundle(result, layer, outdir)
 
 
 def open_session(
@@ -221,19 +182,6 @@ def calibrate(
     return calibrate_graph(graph, data, method=method, parameters=parameters, model_sha256=sha, progress=progress)
 
 
-def reference_feeds(model: QuantizedModel, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """Float samples as the inputs of a quantized model: quantized where the network takes quantized inputs."""
-    result = {}
-    for name in model.graph.inputs:
-        dtype, value = model.graph.types[name].dtype, np.asarray(feeds[name])
-        if dtype in ("int8", "uint8") and value.dtype == np.float32:
-            info, scaled = np.iinfo(dtype), value / np.float32(model.tensors[name].scale)
-            rounded = np.where(scaled >= 0, np.floor(scaled + 0.5), -np.floor(-scaled + 0.5))
-            value = np.clip(rounded, info.min, info.max)
-        result[name] = np.ascontiguousarray(value, dtype)
-    return result
-
-
 def compile(
     graph: Graph,
     target: str,
@@ -273,32 +221,13 @@ def compile(
         "method": table.method if table else "",
         "samples": table.samples if table else 0,
     }
-    sections, coefficients = to_sections(model, {n: digest(v) for n, v in layers.items()})
-    floats = any(model.graph.types[n].dtype == "float32" for n in layers)
-
-    def io(name: str) -> IoTensor:
-        q, t = model.tensors.get(name), model.graph.types[name]
-        return IoTensor(name, t.dtype, t.shape, q.scale if q else 1.0, q.zero_point if q else 0)
-
-    bmodel = build_bmodel(
-        chip=load_target(model.target).profile.chip,
-        net_name=net_name,
-        inputs=[io(n) for n in model.graph.inputs],
-        outputs=[io(n) for n in model.graph.outputs],
-        coefficients=list(coefficients.items()),
-        payload=pack_payload(sections, FLAG_DIGESTS | (FLAG_FLOAT_LAYERS if floats else 0)),
-        ctx_size=-(-session.arena_bytes // PAGE) * PAGE,
-    )
     manifest = {
-        "tool": f"bittrue {__version__}",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "target": model.target,
         "precision": precision,
         "reference_made_by": "numpy models of the ops",
         **model.meta,
     }
     outputs = {n: values[n] for n in model.graph.outputs}
-    write_context_dir(outdir, bmodel, [feeds], [outputs], layers=layers, manifest=manifest)
+    write_compiled(model, outdir, feeds, outputs, layers, manifest, net_name=net_name, arena=session.arena_bytes)
     return model
 
 

@@ -7,22 +7,32 @@ from pathlib import Path
 import click
 
 from bittrue import api
+from bittrue.cli.dump_options import dump_options
 from bittrue.cli.output import finish
 from bittrue.cli.policy_options import policy_options
 from bittrue.cli.stream_options import stream_options
+from bittrue.errors import UsageError
+from bittrue.verify.dump import DumpOptions
+from bittrue.verify.pairs.kinds import kind_of
 from bittrue.verify.verify import StreamOptions
 
 
 @click.command("verify")
 @click.option("-d", "--context_dir", "directory", type=click.Path(path_type=Path), required=True)
 @policy_options
+@dump_options
 @click.option("--layers/--no-layers", default=True, help="Compare every layer with layers_ref.npz where it exists.")
 @click.option(
     "--layer_ref",
     "--device-dump",
     "layer_reference",
     type=click.Path(path_type=Path),
-    help="Layer tensors to compare with instead of layers_ref.npz: .npz, or a folder of .npy files.",
+    help="Layer tensors to compare with instead of layers_ref.npz: .npz, or a folder of .npy, raw and text files.",
+)
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    help="Another reference: a context directory (both run), a float model (by averages), or a dump as --layer_ref.",
 )
 @click.option("--max-memory", type=int, default=2048, show_default=True, help="MiB for layer tensors at once.")
 @click.option("--explain/--no-explain", default=True, help="Look for the cause of layers that are wrong.")
@@ -53,6 +63,11 @@ def verify_command(
     policy_file: Path | None,
     accuracy_f: float | None,
     accuracy_i: int,
+    map_file: Path | None,
+    layout: str | None,
+    match_by_values: bool,
+    allow_other_inputs: bool,
+    against: Path | None,
     layers: bool,
     layer_reference: Path | None,
     max_memory: int,
@@ -82,9 +97,33 @@ def verify_command(
     \b
     Examples:
       bittrue verify --context_dir demo_output/bm1684
+      bittrue verify --context_dir net --layer_ref device_dump/ --map device.yaml --layout NHWC:C=16
+      bittrue verify --context_dir net --against net_of_last_release
       bittrue verify --context_dir vendor_net --trace good.npz
       bittrue verify --context_dir vendor_net --reference good.npz
     """
+    dump = DumpOptions(map_file, layout, match_by_values)
+    if against is not None:
+        if layer_reference is not None:
+            raise UsageError("--against and --layer_ref: give one of them")
+        if kind_of(against) == "archive":
+            layer_reference = against
+        elif net_idx is not None or stage_idx is not None or profile or trace or reference or model:
+            raise UsageError("--against MODEL runs both models as they are: no other stage, profile, trace or model")
+        else:
+            compared = api.compare(
+                against,
+                directory,
+                policy=policy_file,
+                accuracy_f=accuracy_f,
+                accuracy_i=accuracy_i,
+                dump=dump,
+                allow_other_inputs=allow_other_inputs,
+                path=path,
+                threads=threads,
+            )
+            finish(compared, json_file, html_file, junit_file, verbose=verbose)
+            return
     result = api.verify(
         directory,
         policy=policy_file,
@@ -93,6 +132,8 @@ def verify_command(
         stream=StreamOptions(trace, trace_level, reference, check_uninitialized, prefer == "gdma", model),
         layers=layers,
         layer_reference=layer_reference,
+        dump=dump,
+        allow_other_inputs=allow_other_inputs,
         net_idx=net_idx,
         stage_idx=stage_idx,
         path=path,

@@ -49,6 +49,7 @@ class Cause(BaseModel):
 class TensorResult(TensorMetrics):
     """One compared tensor: the fields of `TensorMetrics` and these.
 
+    layout: of the dump in memory, where declared; padding_set: padding bytes of it that are not zero.
     rule: the policy's rule that decided. detail: why, in words. required: whether the tensor can fail the run.
     origin: BORN_HERE, INHERITED, BOTH, MASKED, UNRESOLVED, or "" (clean or not examined); local: metrics of the layer
     simulated alone on the reference's own inputs; explains: later failures that inherit from this layer.
@@ -63,6 +64,7 @@ class TensorResult(TensorMetrics):
     shape: list[int]
     dtype: str
     layout: str = ""
+    padding_set: int = 0
     scale: float | None = None
     zero_point: int | None = None
     verdict: str
@@ -192,9 +194,12 @@ class Result(BaseModel):
             mismatches=sum(t.n_bad for t in tensors),
             passed=bool(self.nets) and all(n.passed for n in self.nets),
         )
+        errors = [f"network {n.name} stage {n.stage}: {n.error}" for n in self.nets if n.error]
         if first and visible:
             s.first_divergent, s.first_visible = first.title, visible.title
             s.sentence = failure_sentence(first)
+        elif errors:
+            s.sentence = errors[0]
         elif s.passed:
             s.sentence = f"{s.equal} of {s.compared} tensors equal: {s.mismatches} of {s.elements} elements differ"
             similar = words["SIMILAR"]

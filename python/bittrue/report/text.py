@@ -21,7 +21,7 @@ def _row(t: TensorResult) -> str:
     largest = _number(t.max_abs, 8, 0 if t.dtype.startswith(("int", "uint")) else 5)
     return (
         f"{t.index:>4} {name[:34]:<34} {t.op:<16} {t.verdict:<14} {t.origin:<10} {t.n_bad:>8} {largest} "
-        f"{_number(t.cosine, 9, 6)} {_number(t.sqnr_db, 8, 2)} {t.evidence}"
+        f"{_number(t.cosine, 9, 6)} {_number(t.sqnr_db, 8, 2)} {t.evidence}{'  ' + t.detail if t.detail else ''}"
     )
 
 

@@ -1,62 +1,57 @@
-"""Comparison of two tensor archives by name; nothing is sampled, renamed, cropped or skipped."""
+"""Comparison of two things of any kinds that can be compared: a table of kinds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from bittrue.errors import UsageError
+from bittrue.report.result import Result
+from bittrue.verify.pairs.archives import compare_archives
+from bittrue.verify.pairs.floats import compare_with_float
+from bittrue.verify.pairs.kinds import KINDS, kind_of
+from bittrue.verify.pairs.models import compare_models
+from bittrue.verify.pairs.options import CompareOptions
+from bittrue.verify.pairs.results import compare_results
+from bittrue.verify.policy import Policy
+from bittrue.verify.tensors import compare_tensors_by_name
 
-from bittrue.containers.archive import open_archive
-from bittrue.errors import DataError
-from bittrue.report.result import Result, TensorResult, new_result
-from bittrue.verify.policy import EXACT, Policy
-from bittrue.verify.traces import compare_traces, first_difference, is_trace
-from bittrue.verify.verdict import judge_pair
+__all__ = ["CompareOptions", "compare", "compare_tensors_by_name"]
 
-Array = np.ndarray[Any, Any]
+# kinds of reference and run -> (comparison, options that it takes besides the policy)
+PAIRS: dict[tuple[str, str], tuple[Callable[[Path, Path, CompareOptions], Result], set[str]]] = {
+    ("archive", "archive"): (
+        compare_archives,
+        {"dump", "ref_dump", "model", "io", "allow_other_inputs", "path", "threads"},
+    ),
+    ("model", "model"): (compare_models, {"inputs", "allow_other_inputs", "path", "threads"}),
+    ("float", "model"): (compare_with_float, {"inputs", "path", "threads"}),
+    ("result", "result"): (compare_results, {"allow_other_inputs"}),
+}
+DEFAULTS = CompareOptions()
+SPELLINGS = {"dump": "map, --layout and --match-by-values", "ref_dump": "map-ref and --layout-ref", "inputs": "input"}
 
 
-def compare_tensors_by_name(
-    ref: Mapping[str, Array],
-    got: Mapping[str, Array],
-    policy: Policy,
-    describe: Callable[[str], Mapping[str, Any]] | None = None,
-) -> list[TensorResult]:
-    """One result per name of either side, the reference's order first.
+def compare(
+    ref: Path | str, got: Path | str, *, policy: Policy | None = None, options: CompareOptions | None = None
+) -> Result:
+    """Compares two archives, two compiled models, a float model with a compiled one, or two stored results.
 
-    describe: further fields of a `TensorResult` by tensor name (layer, op, index, role, scale, ...).
+    policy: what may differ; None: nothing, or for a float model the base `audit`. Raises UsageError for other pairs
+    and for options of another pair, DataError if nothing could be compared, and what reading either side raises.
     """
-    results = []
-    for index, name in enumerate(dict.fromkeys([*ref, *got])):
-        r, g = ref.get(name), got.get(name)
-        seen = r if r is not None else g
-        assert seen is not None
-        fields = {"index": index, **(describe(name) if describe else {})}
-        result = TensorResult(name=name, shape=list(seen.shape), dtype=str(seen.dtype), verdict="", **fields)
-        verdict, metrics = judge_pair(r, g, result.facts, policy, scale=result.scale or 0.0)
-        result = result.model_copy(update=dict(metrics))
-        result.apply(verdict)
-        results.append(result)
-    return results
-
-
-def compare(ref: Path | str, got: Path | str, *, policy: Policy = EXACT) -> Result:
-    """Compares two archives; of two command traces it names the first command that differs.
-
-    Raises DataError if nothing could be compared.
-    """
+    options = options or CompareOptions()
+    if policy is not None:
+        options = replace(options, policy=policy)
     ref, got = Path(ref), Path(got)
-    a, b = open_archive(ref), open_archive(got)
-    traces = is_trace(a) or is_trace(b)
-    tensors = compare_traces(a, b, policy) if traces else compare_tensors_by_name(a, b, policy)
-    if not any(t.n or t.verdict != "EQUAL" for t in tensors):
-        raise DataError(f"{ref} and {got}: nothing was compared")
-    result = new_result("compare", name=got.name)
-    result.policy = policy.summary()
-    result.sources = {"reference": str(ref), "run": str(got)}
-    result.add_stage(got.name, 0, tensors)
-    if traces and (line := first_difference(a, b, tensors)):
-        result.warnings.append(line)
-    return result
+    kinds = kind_of(ref), kind_of(got)
+    if kinds not in PAIRS:
+        known = "; ".join(f"{KINDS[a]} with {KINDS[b]}" for a, b in PAIRS)
+        raise UsageError(f"{ref} is a {KINDS[kinds[0]]}, {got} a {KINDS[kinds[1]]}; can be compared: {known}")
+    function, taken = PAIRS[kinds]
+    for option in fields(CompareOptions):
+        if option.name not in ("policy", *taken) and getattr(options, option.name) != getattr(DEFAULTS, option.name):
+            spelling = SPELLINGS.get(option.name, option.name.replace("_", "-"))
+            raise UsageError(f"{ref} is a {KINDS[kinds[0]]}, {got} a {KINDS[kinds[1]]}: --{spelling} is not for these")
+    return function(ref, got, options)

@@ -11,9 +11,9 @@ import numpy as np
 from bittrue.quantize.model import QuantizedModel
 from bittrue.report.result import TensorResult
 from bittrue.runtime.session import Session
-from bittrue.verify.compare import compare_tensors_by_name
 from bittrue.verify.policy import Policy
 from bittrue.verify.replay import Replay, find_origins
+from bittrue.verify.tensors import compare_tensors_by_name
 
 Array = np.ndarray[Any, Any]
 

@@ -12,7 +12,7 @@ from bittrue.verify.metrics import TensorMetrics, bad_elements, compare_tensors
 from bittrue.verify.policy import FloatLimits, IntegerLimits, Match, MetricLimits, Policy, Rule, TensorFacts
 
 Array = np.ndarray[Any, Any]
-PASSING = {"EQUAL", "WITHIN", "SIMILAR", "EXTRA"}
+PASSING = {"EQUAL", "WITHIN", "SIMILAR", "EXTRA", "SAME", "BETTER"}  # the last two: of two stored results
 OFF_BY = 2  # largest difference in steps that is called OFF_BY_LSB
 
 

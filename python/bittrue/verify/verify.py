@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,17 @@ from bittrue.containers.context_dir import ContextDir
 from bittrue.devices.bm1684.session import Group, Hook, InstructionSession
 from bittrue.devices.bm1684.trace import TraceWriter
 from bittrue.errors import DataError, UnsupportedError, UsageError
+from bittrue.quantize.model import QuantizedModel
 from bittrue.report.result import Result, TensorResult, evidence_counts, new_result
 from bittrue.runtime.session import Session
 from bittrue.targets.override import OverrideRule, file_record, load_override
-from bittrue.verify.compare import compare_tensors_by_name
+from bittrue.verify.dump import Dump, DumpOptions, open_dump
 from bittrue.verify.explain.run import Explainer
+from bittrue.verify.fingerprints import check_dump_inputs
 from bittrue.verify.graph import GraphComparison
 from bittrue.verify.matching import TensorCollector, describe, layer_values, match_tensors
 from bittrue.verify.policy import EXACT, Policy
+from bittrue.verify.tensors import compare_tensors_by_name
 from bittrue.verify.traces import compare_traces, first_difference
 
 Array = np.ndarray[Any, Any]
@@ -64,7 +67,8 @@ class Options:
     """How a verification is made.
 
     policy: what may differ. layers: compare every layer the reference has. layer_reference: an archive or folder of
-    tensors instead of layers_ref.npz, for instance dumped by a device. net_idx, stage_idx: only this one. path,
+    tensors instead of layers_ref.npz, for instance dumped by a device; dump: how it is read. allow_other_inputs: take
+    it although it says that it was made from other network inputs. net_idx, stage_idx: only this one. path,
     threads: of the simulation; the result does not depend on them. profile: a user's change of the target's rules.
     max_memory: bytes that layer tensors may take at
     once; the network runs again for every further part. explain: look for the cause of the layers that are wrong.
@@ -73,6 +77,8 @@ class Options:
     policy: Policy = EXACT
     layers: bool = True
     layer_reference: Path | None = None
+    dump: DumpOptions = field(default_factory=DumpOptions)
+    allow_other_inputs: bool = False
     net_idx: int | None = None
     stage_idx: int | None = None
     path: str | None = None
@@ -90,6 +96,8 @@ def verify(directory: Path | str, options: Options | None = None, stream: Stream
     that cannot be simulated.
     """
     options = options or Options()
+    if options.dump != DumpOptions() and options.layer_reference is None:
+        raise UsageError("a name map, a layout or matching by values is of a dump: give it with --layer_ref")
     net_idx, stage_idx = options.net_idx, options.stage_idx
     stream = stream or StreamOptions()
     context = ContextDir.open(directory)
@@ -126,7 +134,7 @@ def verify(directory: Path | str, options: Options | None = None, stream: Stream
     result.model |= {k: context.manifest[k] for k in ("model_sha256",) if context.manifest.get(k)}
     result.sources = {"context_dir": str(directory)}
     if options.layer_reference:
-        result.sources["layer_reference"] = str(options.layer_reference)
+        result.sources |= {"layer_reference": str(options.layer_reference), "dump": options.dump.record()}
     if options.profile:
         result.sources["profile"] = str(options.profile)
     result.policy = options.policy.summary()
@@ -145,9 +153,7 @@ class _Verifier:
     def __init__(self, context: ContextDir, options: Options, stream: StreamOptions, one_stage: bool) -> None:
         self.context, self.options, self.stream = context, options, stream
         self.has_layers = context.has_layers or options.layer_reference is not None
-        self.layers: Mapping[str, Array] = {}
-        if options.layers and self.has_layers and one_stage:
-            self.layers = open_archive(options.layer_reference) if options.layer_reference else context.layers
+        self.with_layers = options.layers and self.has_layers and one_stage
         self.result = new_result("verify", name="")
         self.learned: list[OverrideRule] = []
         self._labels: list[str] = []
@@ -176,14 +182,29 @@ class _Verifier:
             self.result.warnings.append(f"{self.options.profile}: changes the arithmetic of {changed} layers")
         session = Session(model.graph, path=self.options.path, threads=self.options.threads)
         comparison = GraphComparison(model, session, self.options.policy)
-        tensors = comparison.compare(inputs, self.layers, outputs, self.options.max_memory)
+        layers = self._layers(model, session, inputs)
+        tensors = comparison.compare(inputs, layers, outputs, self.options.max_memory)
+        if isinstance(layers, Dump):
+            layers.annotate(t for t in tensors if t.role != "output")
         if any(not t.passed for t in tensors):
-            replay = comparison.find_origins(tensors, inputs, self.layers, outputs)
+            replay = comparison.find_origins(tensors, inputs, layers, outputs)
             if self.options.explain:
                 self.learned += Explainer(replay).explain(tensors)
         self.result.add_stage(str(ref.net.name), ref.stage_index, tensors)
         self.result.target |= {"name": model.target, "precision": model.precision}
         self._note(session, inputs, [str(n.attrs.get("evidence", "")) for n in model.graph.nodes])
+
+    def _layers(self, model: QuantizedModel, session: Session, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """The layer tensors to compare with, under the model's names and in its layout."""
+        options = self.options
+        if not self.with_layers:
+            return {}
+        if options.layer_reference is None:
+            return self.context.layers
+        dump = open_dump(options.layer_reference, options.dump, session, model, inputs)
+        allowed, where = options.allow_other_inputs, str(options.layer_reference)
+        self.result.warnings += dump.warnings + check_dump_inputs(dump.archive, dump, inputs, allowed, where)
+        return dump
 
     def instructions(self, ref: StageRef, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         """A stage of command streams, compiled by the vendor's tools."""

@@ -1,0 +1,124 @@
+"""Compiled models in files: reading .bmodel, context directories and quantized .onnx; writing context directories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from bittrue import __version__
+from bittrue.compiler import digest, from_sections, to_sections
+from bittrue.containers.bmodel import Bmodel, StageRef, read_bmodel
+from bittrue.containers.build import IoTensor, build_bmodel, read_compiled, stage_kind
+from bittrue.containers.context_dir import MODEL, write_context_dir
+from bittrue.containers.payload import FLAG_DIGESTS, FLAG_FLOAT_LAYERS, pack_payload
+from bittrue.errors import DataError, UnsupportedError, UsageError
+from bittrue.graph.onnx_io import DOMAIN
+from bittrue.quantize.model import QuantizedModel
+from bittrue.targets.loader import load_target
+
+Array = np.ndarray[Any, Any]
+PAGE = 4096
+
+
+def is_quantized_onnx(path: Path) -> bool:
+    """Whether an .onnx file holds a quantized graph. Raises DataError for files that are no ONNX model."""
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as e:  # protobuf and onnx raise unrelated types
+        raise DataError(f"{path}: not an ONNX model ({type(e).__name__})") from e
+    return any(o.domain == DOMAIN for o in model.opset_import)
+
+
+def find_stage(path: Path | str, *, net: str | None = None, stage: int = 0) -> tuple[Bmodel, StageRef]:
+    """A stage of a .bmodel or context directory. Raises DataError for broken files, UsageError for unknown nets."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / MODEL
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    model = read_bmodel(path)
+    names = [str(n.name) for n in model.nets]
+    wanted = net or (names[0] if names else "")
+    if wanted not in names:
+        raise UsageError(f"{path}: no network '{wanted}'; it has {', '.join(names) or 'none'}")
+    ref = next((r for r in model.stages() if wanted == str(r.net.name) and r.stage_index == stage), None)
+    if ref is None:
+        raise UsageError(f"{path}: network '{wanted}' has no stage {stage}")
+    return model, ref
+
+
+def load(path: Path | str, *, net: str | None = None, stage: int = 0) -> QuantizedModel:
+    """The quantized model in a .bmodel, a context directory or a quantized .onnx.
+
+    Raises DataError for broken files, UsageError for unknown nets or stages, UnsupportedError for stages of another
+    kind.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".onnx" and path.is_file():
+        if not is_quantized_onnx(path):
+            raise DataError(f"{path}: a float model; compile it first")
+        return QuantizedModel.from_onnx(onnx.load(str(path)))
+    _, ref = find_stage(path, net=net, stage=stage)
+    kind = stage_kind(ref.stage)
+    if kind != "bittrue":
+        raise UnsupportedError(f"{path}: network '{ref.net.name}' stage {stage}: {kind.replace('_', ' ')}")
+    compiled = read_compiled(ref.stage)
+    return from_sections(compiled.sections, compiled.coefficients)
+
+
+def reference_feeds(model: QuantizedModel, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """Float samples as the inputs of a quantized model: quantized where the network takes quantized inputs."""
+    result = {}
+    for name in model.graph.inputs:
+        dtype, value = model.graph.types[name].dtype, np.asarray(feeds[name])
+        if dtype in ("int8", "uint8") and value.dtype == np.float32:
+            info, scaled = np.iinfo(dtype), value / np.float32(model.tensors[name].scale)
+            rounded = np.where(scaled >= 0, np.floor(scaled + 0.5), -np.floor(-scaled + 0.5))
+            value = np.clip(rounded, info.min, info.max)
+        result[name] = np.ascontiguousarray(value, dtype)
+    return result
+
+
+def write_compiled(
+    model: QuantizedModel,
+    outdir: Path,
+    feeds: Mapping[str, Array],
+    outputs: Mapping[str, Array],
+    layers: Mapping[str, Array],
+    manifest: Mapping[str, Any],
+    *,
+    net_name: str,
+    arena: int,
+) -> None:
+    """Writes a context directory of one network with its reference data.
+
+    feeds, outputs, layers: reference tensors by name. manifest: further entries. arena: bytes of the buffers of a run.
+    Raises what `build_bmodel` and `write_context_dir` raise.
+    """
+    sections, coefficients = to_sections(model, {n: digest(v) for n, v in layers.items()})
+    floats = any(model.graph.types[n].dtype == "float32" for n in layers)
+
+    def io(name: str) -> IoTensor:
+        q, t = model.tensors.get(name), model.graph.types[name]
+        return IoTensor(name, t.dtype, t.shape, q.scale if q else 1.0, q.zero_point if q else 0)
+
+    bmodel = build_bmodel(
+        chip=load_target(model.target).profile.chip,
+        net_name=net_name,
+        inputs=[io(n) for n in model.graph.inputs],
+        outputs=[io(n) for n in model.graph.outputs],
+        coefficients=list(coefficients.items()),
+        payload=pack_payload(sections, FLAG_DIGESTS | (FLAG_FLOAT_LAYERS if floats else 0)),
+        ctx_size=-(-arena // PAGE) * PAGE,
+    )
+    facts = {
+        "tool": f"bittrue {__version__}",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "target": model.target,
+    }
+    write_context_dir(outdir, bmodel, [dict(feeds)], [dict(outputs)], layers=layers, manifest={**facts, **manifest})

@@ -1,0 +1,130 @@
+"""One layer of a failed verification as a context directory of its own, which fails alone in the same way."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from bittrue import __version__
+from bittrue.containers.bmodel import write_atomic
+from bittrue.errors import DataError, UsageError
+from bittrue.model_files import write_compiled
+from bittrue.quantize.model import QuantizedModel
+from bittrue.report.result import Result, TensorResult, failure_sentence
+from bittrue.runtime.session import Session
+from bittrue.targets.loader import load_target
+from bittrue.verify.metrics import compare_tensors
+from bittrue.verify.replay import subgraph
+from bittrue.verify.stored_stages import StoredStage, stored_stages, unknown_layer
+from bittrue.verify.verify import Options, verify
+
+RESULT, README, PROFILE, USER_PROFILE = "result.json", "README.txt", "target_profile.yaml", "user_profile.yaml"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What was written: n_bad of n elements of the tensor differ when the bundle runs, made by these layers."""
+
+    path: Path
+    tensor: str
+    layers: list[str]
+    n: int
+    n_bad: int
+
+
+def write_bundle(result: Result, layer: str, outdir: Path) -> Bundle:
+    """Writes the quantized graph of a layer (or of the smallest part between tensors of the reference), the
+    reference's inputs and its expected values, and runs it once to see that it fails as it did in the network.
+
+    layer: name of a layer or tensor. Raises UsageError for unknown layers and layers that do not fail on the
+    reference's own inputs, DataError if the files are no longer those of the result or an input is not in the
+    reference, and what `write_context_dir` raises.
+    """
+    stage, t = _failing(result, layer)
+    played = stage.replay.run(t.name)
+    if played is None:
+        raise DataError(f"layer '{layer}': the reference lacks the tensors it reads, network inputs included")
+    simulated, nodes, inputs = played
+    expected = stage.replay.known[t.name]
+    if expected.shape != simulated.shape or expected.dtype != simulated.dtype:
+        raise UsageError(f"layer '{layer}': {t.detail}: the reference has no values that can be expected")
+    wanted = compare_tensors(expected, simulated).n_bad
+    if not wanted:
+        origin = f" ({t.origin})" if t.origin else ""
+        raise UsageError(
+            f"layer '{layer}'{origin} is equal on the reference's own inputs: there is nothing to reproduce"
+        )
+    graph = subgraph(stage.model.graph, nodes, inputs, [t.name])
+    records = {n: q for n, q in stage.model.tensors.items() if n in graph.types}
+    model = replace(stage.model, graph=graph, tensors=records)
+    names = [n.name for n in nodes]
+    bundle = Bundle(outdir, t.name, names, simulated.size, wanted)
+    feeds = {i: stage.replay.known[i] for i in inputs}
+    manifest = {
+        "precision": model.precision,
+        "reference_made_by": f"the reference of {result.sources.get('layer_reference') or 'the context directory'}",
+        "layer": layer,
+        **model.meta,
+    }
+    arena = Session(model.graph).arena_bytes
+    outdir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".repro.", dir=outdir.parent) as work:
+        folder = Path(work) / "bundle"
+        outputs = {t.name: expected}
+        write_compiled(model, folder, feeds, outputs, outputs, manifest, net_name=nodes[-1].name, arena=arena)
+        again = verify(folder, Options(explain=False))
+        found = again.nets[0].tensors[-1].n_bad
+        if found != wanted:
+            raise DataError(f"layer '{layer}': {wanted} elements differ in the network, {found} in the bundle")
+        again.sources = {"context_dir": "."}
+        again.save(folder / RESULT)
+        write_atomic(folder / PROFILE, _profile_text(model.target).encode())
+        if given := result.sources.get("profile"):
+            shutil.copyfile(given, folder / USER_PROFILE)
+        write_atomic(folder / README, _readme(t, bundle, model).encode())
+        outdir.mkdir(exist_ok=True)
+        for file in folder.iterdir():
+            file.replace(outdir / file.name)
+    return bundle
+
+
+def _failing(result: Result, layer: str) -> tuple[StoredStage, TensorResult]:
+    for stage in stored_stages(result, layer):
+        found = stage.find(layer)
+        return stage, next((t for t in found if not t.passed), found[0])
+    raise unknown_layer(result, layer)
+
+
+def _profile_text(target: str) -> str:
+    return yaml.safe_dump(load_target(target).profile.model_dump(mode="json"), sort_keys=False)
+
+
+def _readme(t: TensorResult, bundle: Bundle, model: QuantizedModel) -> str:
+    evidence = ", ".join(f"{n.name} ({n.op}): {n.attrs.get('evidence', 'no label')}" for n in model.graph.nodes)
+    return f"""One layer that differs from its reference, alone.
+
+{failure_sentence(t)}
+
+layers:    {", ".join(bundle.layers)}
+tensor:    {bundle.tensor}, {bundle.n_bad} of {bundle.n} elements differ
+target:    {model.target}, {model.precision}
+evidence:  {evidence}
+made with: bittrue {__version__}
+
+Run it:
+
+    bittrue verify --context_dir .
+
+It ends with exit code 1 and {bundle.n_bad} differing elements; {RESULT} is what it found when it was made.
+`bittrue explain {RESULT}` looks for the cause.
+
+compilation.bmodel    the quantized graph of the layer with its weights and complete arithmetic
+input_ref_data.dat    the reference's tensors that the layer reads
+output_ref_data.dat   the reference's tensor that it should have written; layers_ref.npz holds the same
+manifest.json         hashes and origin
+{PROFILE}   the rules of the target, with their evidence; a {USER_PROFILE} beside it is already applied
+"""
