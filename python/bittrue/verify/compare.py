@@ -48,10 +48,10 @@ def compare(
     kinds = kind_of(ref), kind_of(got)
     if kinds not in PAIRS:
         known = "; ".join(f"{KINDS[a]} with {KINDS[b]}" for a, b in PAIRS)
-        raise UsageError(f"{ref} is a {KINDS[kinds[0]]}, {got} a {KINDS[kinds[1]]}; can be compared: {known}")
+        raise UsageError(f"{ref}: {KINDS[kinds[0]]}, {got}: {KINDS[kinds[1]]}; can be compared: {known}")
     function, taken = PAIRS[kinds]
     for option in fields(CompareOptions):
         if option.name not in ("policy", *taken) and getattr(options, option.name) != getattr(DEFAULTS, option.name):
             spelling = SPELLINGS.get(option.name, option.name.replace("_", "-"))
-            raise UsageError(f"{ref} is a {KINDS[kinds[0]]}, {got} a {KINDS[kinds[1]]}: --{spelling} is not for these")
+            raise UsageError(f"{ref}: {KINDS[kinds[0]]}, {got}: {KINDS[kinds[1]]}: --{spelling} is not for these")
     return function(ref, got, options)
