@@ -249,6 +249,12 @@ def test_dumps_of_other_inputs_are_refused(tmp_path: Path) -> None:
     assert code == 4 and "input 'x' differs" in text
     code, text = run(compare_command, ref, got, "--allow-other-inputs")
     assert code == 0 and "warning: input 'x' differs" in text
+    # Layers of two context directories: their manifests know the inputs.
+    pair = compiled() / "layers_ref.npz", compiled(sample=1) / "layers_ref.npz"
+    assert run(compare_command, pair[0], pair[0])[0] == 0
+    code, text = run(compare_command, *pair)
+    assert code == 4 and "input 'input_ref_data.dat' differs" in text
+    assert run(compare_command, *pair, "--allow-other-inputs")[0] == 1
     broken = archive(tmp_path / "broken.npz", {**y, FINGERPRINTS: np.array(["x"])})
     assert run(compare_command, ref, broken)[0] == 4
 

@@ -261,3 +261,5 @@ def test_command_streams_of_vendor_models(tmp_path: Path) -> None:
     result = api.compare(net, net)
     assert result.summary.passed and {t.role for t in result.nets[0].tensors} == {"coefficient", "output"}
     assert any("cmd_group" in t.name for t in result.nets[0].tensors)
+    other = api.compare(net, SHARED / "oracle/bm1684/bmodels/reconnet")
+    assert not other.summary.passed and "differences in structure" in other.nets[0].error

@@ -52,7 +52,7 @@ class ContextDir:
             raise DataError(f"context directory {folder} does not exist")
         if not (folder / MODEL).is_file():
             raise DataError(f"context directory {folder} has no {MODEL}")
-        manifest = _read_manifest(folder / MANIFEST)
+        manifest = read_manifest(folder / MANIFEST)
         if verify_hashes:
             _verify_files(folder, manifest)
         return cls(folder, read_bmodel(folder / MODEL), manifest)
@@ -90,7 +90,8 @@ def save_npz(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> 
                 np.lib.format.write_array(f, np.asanyarray(array), allow_pickle=False)
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The contents of a manifest.json, {} when there is none. Raises DataError."""
     if not path.is_file():
         return {}
     try:

@@ -25,6 +25,8 @@ from bittrue.verify.policy import Policy, TensorFacts
 from bittrue.verify.verdict import PASSING, Verdict, is_required, judge_metrics
 
 SCHEMA = "bittrue-result/1"
+# Verdicts that no policy changes; the last three are of two stored results.
+NOT_FROM_METRICS = {"MISSING", "EXTRA", "NOT_COMPARABLE", "SAME", "BETTER", "WORSE"}
 BORN = {"BORN_HERE", "BOTH"}  # origins of layers that are wrong on the reference's own inputs
 
 
@@ -163,7 +165,7 @@ class Result(BaseModel):
         for net in self.nets:
             for t in net.tensors:
                 facts = t.facts.model_copy(update={"target": str(self.target.get("name", ""))})
-                if t.verdict in ("MISSING", "EXTRA", "NOT_COMPARABLE"):
+                if t.verdict in NOT_FROM_METRICS:
                     t.required = is_required(facts, policy)
                 else:
                     t.apply(judge_metrics(t, facts, policy))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bittrue.containers.context_dir import INPUTS, MANIFEST, read_manifest
 from bittrue.errors import DataError
 
 Array = np.ndarray[Any, Any]
@@ -20,9 +22,13 @@ def sha256(array: Array) -> str:
 
 
 def fingerprints(archive: Mapping[str, Array], where: str = "archive") -> dict[str, str]:
-    """Input name -> sha256 that an archive carries in its member `__inputs__`; {} without. Raises DataError."""
+    """Input name -> sha256 that an archive carries in its member `__inputs__`; {} without. Raises DataError.
+
+    Of an archive that lies in a context directory, what the manifest says about the file of the inputs.
+    """
     if FINGERPRINTS not in archive:
-        return {}
+        entry = read_manifest(Path(where).parent / MANIFEST).get("files", {}).get(INPUTS)
+        return {INPUTS: str(entry["sha256"])} if isinstance(entry, dict) and "sha256" in entry else {}
     lines = [str(line).rsplit(" ", 1) for line in np.atleast_1d(archive[FINGERPRINTS]).ravel()]
     if not all(len(parts) == 2 and len(parts[1]) == 64 for parts in lines):
         raise DataError(f"{where}: member {FINGERPRINTS} must hold lines of an input's name and its SHA-256")

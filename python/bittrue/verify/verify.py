@@ -134,7 +134,9 @@ def verify(directory: Path | str, options: Options | None = None, stream: Stream
     result.model |= {k: context.manifest[k] for k in ("model_sha256",) if context.manifest.get(k)}
     result.sources = {"context_dir": str(directory)}
     if options.layer_reference:
-        result.sources |= {"layer_reference": str(options.layer_reference), "dump": options.dump.record()}
+        result.sources["layer_reference"] = str(options.layer_reference)
+        if record := options.dump.record():
+            result.sources["dump"] = record
     if options.profile:
         result.sources["profile"] = str(options.profile)
     result.policy = options.policy.summary()

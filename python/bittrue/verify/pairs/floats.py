@@ -51,9 +51,13 @@ def compare_with_float(ref: Path, got: Path, options: CompareOptions) -> Result:
     ]
     outputs = [*graph.outputs, *(io.name for io in net.outputs)]
     layer = float_description(graph)
-    tensors = compare_tensors_by_name(
-        truth, values, policy, lambda n: layer(n) | ({"role": "output"} if n in outputs else {})
-    )
+    writers = net.model.graph.producer() if net.model else {}
+
+    def describe(name: str) -> dict[str, Any]:
+        evidence = str(writers[name].attrs.get("evidence", "")) if name in writers else ""
+        return layer(name) | {"evidence": evidence} | ({"role": "output"} if name in outputs else {})
+
+    tensors = compare_tensors_by_name(truth, values, policy, describe)
     for t in tensors:
         _mark_fused(t)
     result.add_stage(net.net, net.stage, sorted(tensors, key=lambda t: (t.role == "output", t.index)))

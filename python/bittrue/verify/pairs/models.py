@@ -42,7 +42,7 @@ def compare_models(ref: Path, got: Path, options: CompareOptions) -> Result:
         tensors = _coefficients(a, b, policy) + _values(a, b, policy, options, result)
         failed = f"{len(differences)} differences in structure, the first: {differences[0]}" if differences else ""
         result.add_stage(b.net, b.stage, tensors, failed if policy.base in STRICT else "")
-    if not any(t.n for n in result.nets for t in n.tensors):
+    if not any(n.error or any(t.n for t in n.tensors) for n in result.nets):
         raise DataError(f"{ref} and {got}: nothing was compared: no equal-named stage with coefficients or inputs")
     return result
 
@@ -70,6 +70,9 @@ def _coefficients(a: CompiledNet, b: CompiledNet, policy: Policy) -> list[Tensor
 def _values(
     a: CompiledNet, b: CompiledNet, policy: Policy, options: CompareOptions, result: Result
 ) -> list[TensorResult]:
+    shapes = [{io.name: io.shape for io in side.inputs} for side in (a, b)]
+    if shapes[0] != shapes[1]:
+        return []  # the structure says it; no input is one of both
     feeds = _inputs(a, b, options, result)
     if feeds is None:
         return []
