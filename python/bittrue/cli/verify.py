@@ -79,6 +79,9 @@ def verify_command(
     Stages made by `bittrue compile` run as graphs; command streams of the vendor's BM1684 compiler run on the
     instruction-level simulator.
 
+    Refused, although the vendor's tester passes it: NaN in the reference, infinities of different sign, integer
+    differences that overflow, surplus bytes of reference data, a stage that does not exist, an empty comparison.
+
     \b
     Examples:
       bittrue verify --context_dir demo_output/bm1684
