@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bittrue import api
+from bittrue.audit.layers import read_layer_list
 from bittrue.calibrate.table import CalibrationTable
 from bittrue.cli.data_options import preprocess_from, preprocess_options
 from bittrue.errors import UsageError
@@ -26,6 +27,7 @@ from bittrue.errors import UsageError
 @click.option("--shape", "shapes", multiple=True, help="Shape of an input, name=1x3x224x224.")
 @click.option("--quant-input", is_flag=True, help="The network takes quantized inputs.")
 @click.option("--quant-output", is_flag=True, help="The network returns quantized outputs.")
+@click.option("--float-layers", metavar="FILE|A,B", help="Layers that stay in float, as `tune --write-layers` writes.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random reference inputs without --data.")
 @preprocess_options
 def compile_command(
@@ -41,6 +43,7 @@ def compile_command(
     shapes: tuple[str, ...],
     quant_input: bool,
     quant_output: bool,
+    float_layers: str | None,
     seed: int,
     **preprocess: Any,
 ) -> None:
@@ -76,6 +79,7 @@ def compile_command(
         model_path=model,
         quant_input=quant_input,
         quant_output=quant_output,
+        float_layers=read_layer_list(float_layers) if float_layers else (),
         seed=seed,
     )
     click.echo(f"{outdir}: {len(compiled.graph.nodes)} layers for {compiled.target} {compiled.precision}")

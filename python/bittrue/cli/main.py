@@ -23,6 +23,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "verify": ("verify", "verify_command", "simulate a context directory and compare it with its reference data"),
     "compare": ("compare", "compare_command", "two tensor archives"),
     "audit": ("audit", "audit_command", "accuracy of the quantized model on labelled data"),
+    "sensitivity": ("sensitivity", "sensitivity_command", "which layers cost accuracy"),
+    "tune": ("tune", "tune_command", "float layers under a budget, each step simulated"),
     "conformance": ("conformance", "conformance_command", "recorded op vectors of a device or vendor simulator"),
     "bmodel": ("bmodel", "bmodel_group", "list, print, extract and combine .bmodel files"),
     "targets": ("targets", "targets_group", "profiles and the supported-ops table"),

@@ -1,0 +1,308 @@
+"""Overflow and headroom audit: what accumulators hold, what they could be asked to hold, and what outputs clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bittrue.audit.accumulators import Probe, with_probes
+from bittrue.calibrate.data import Record
+from bittrue.errors import DataError
+from bittrue.graph.ir import Graph, Node
+from bittrue.ops.arithmetic import INT_RANGES, round_real, shift_right, staged_value
+from bittrue.quantize.model import QuantizedModel, TensorQuant
+from bittrue.runtime.session import Session
+
+Array = np.ndarray[Any, Any]
+Feeds = Mapping[str, Array]
+LISTED_CHANNELS = 8
+
+
+def bits_needed(low: int, high: int) -> int:
+    """Bits of the smallest two's complement number that holds both."""
+    return max((v if v >= 0 else ~v).bit_length() for v in (low, high)) + 1
+
+
+@dataclass
+class Accumulator:
+    """One accumulator over all samples; arrays have one entry per channel (one in all where there are no channels).
+
+    limit: the values that it holds without loss, None for a rule without limit. sum_min, sum_max: exact sums seen;
+    worst_min, worst_max: what the weights and the ranges of the inputs allow. overflowed: sums seen outside the limit.
+    below, above: values of the output stage outside its clamp, None where the stage was not evaluated. activation: the
+    lower clamp is a relu, so values below it are no loss; so are those above a limit that the relu has (relu6).
+    """
+
+    layer: str
+    op: str
+    part: str
+    rule: str
+    evidence: str
+    limit: tuple[int, int] | None
+    worst_min: Array
+    worst_max: Array
+    sum_min: Array
+    sum_max: Array
+    overflowed: Array
+    below: Array | None
+    above: Array | None
+    activation: bool
+    limited_above: bool
+    values: int = 0
+
+    @property
+    def limit_bits(self) -> int | None:
+        return bits_needed(*self.limit) if self.limit else None
+
+    def headroom(self, channel: int | None = None, *, seen: bool = False) -> int | None:
+        """Bits left over between the limit and the worst case (or what was seen); negative: too few.
+
+        Of one channel or of the tightest one; None without a limit or, for what was seen, without samples.
+        """
+        if self.limit_bits is None or (seen and not self.values):
+            return None
+        low, high = (self.sum_min, self.sum_max) if seen else (self.worst_min, self.worst_max)
+        at = range(len(low)) if channel is None else [channel]
+        return self.limit_bits - max(bits_needed(int(low[c]), int(high[c])) for c in at)
+
+    def clipped(self) -> Array | None:
+        """Saturated values per channel: outside the clamp, the work of the fused activation left out."""
+        if self.below is None or self.above is None:
+            return None
+        zero = np.zeros_like(self.below)
+        clipped: Array = (zero if self.activation else self.below) + (zero if self.limited_above else self.above)
+        return clipped
+
+    def as_dict(self) -> dict[str, Any]:
+        """Totals, and the channels with the least headroom or the most losses."""
+        channels = len(self.worst_min)
+        clipped = self.clipped()
+        per_channel = self.values // channels if channels else 0
+
+        def share(count: Array | None, n: int) -> float | None:
+            return None if count is None or not n else float(count.sum()) / n
+
+        def loss(c: int) -> tuple[Any, ...]:
+            return (
+                -int(self.overflowed[c]),
+                0 if clipped is None else -int(clipped[c]),
+                self.headroom(c) or 0,
+                self.headroom(c, seen=True) or 0,
+            )
+
+        listed = sorted(range(channels), key=lambda c: (loss(c), c))[:LISTED_CHANNELS] if channels > 1 else []
+        return {
+            "layer": self.layer,
+            "op": self.op,
+            "part": self.part,
+            "accumulator": self.rule,
+            "evidence": self.evidence,
+            "limit_bits": self.limit_bits,
+            "channels": channels,
+            "values": self.values,
+            "sum_min": int(self.sum_min.min()) if self.values else None,
+            "sum_max": int(self.sum_max.max()) if self.values else None,
+            "worst_min": int(self.worst_min.min()),
+            "worst_max": int(self.worst_max.max()),
+            "headroom_seen": self.headroom(seen=True),
+            "headroom_worst": self.headroom(),
+            "overflowed": int(self.overflowed.sum()),
+            "saturated": share(clipped, self.values),
+            "below": share(self.below, self.values),
+            "above": share(self.above, self.values),
+            "activation": self.activation,
+            "tightest": [
+                {
+                    "channel": c,
+                    "sum_min": int(self.sum_min[c]) if self.values else None,
+                    "sum_max": int(self.sum_max[c]) if self.values else None,
+                    "worst_min": int(self.worst_min[c]),
+                    "worst_max": int(self.worst_max[c]),
+                    "headroom_seen": self.headroom(c, seen=True),
+                    "headroom_worst": self.headroom(c),
+                    "overflowed": int(self.overflowed[c]),
+                    "saturated": None if clipped is None or not per_channel else float(clipped[c]) / per_channel,
+                }
+                for c in listed
+            ],
+        }
+
+
+@dataclass
+class Clipping:
+    """How far values leave a threshold. source: "float" (values of the float run) or "quantize" (values that a
+    Quantize of the simulated network takes). largest: the largest magnitude seen."""
+
+    tensor: str
+    threshold: float
+    set_by: str
+    source: str
+    values: int = 0
+    clipped: int = 0
+    largest: float = 0.0
+
+    def look(self, x: Array, outside: Array) -> None:
+        self.values += x.size
+        self.clipped += int(np.count_nonzero(outside))
+        self.largest = max(self.largest, float(np.abs(x).max(initial=0)))
+
+    def as_dict(self) -> dict[str, Any]:
+        share = self.clipped / self.values if self.values else 0.0
+        return {**vars(self), "share": share, "times_threshold": self.largest / self.threshold}
+
+
+@dataclass
+class OverflowAudit:
+    """Accumulators in execution order, thresholds in order of the float graph."""
+
+    samples: int = 0
+    accumulators: list[Accumulator] = field(default_factory=list)
+    thresholds: list[Clipping] = field(default_factory=list)
+
+    @property
+    def overflowed(self) -> int:
+        return sum(int(a.overflowed.sum()) for a in self.accumulators)
+
+    def as_dict(self) -> dict[str, Any]:
+        rows = [a.as_dict() for a in self.accumulators]
+        limited = [r["headroom_worst"] for r in rows if r["headroom_worst"] is not None]
+        return {
+            "samples": self.samples,
+            "overflowed": self.overflowed,
+            "least_headroom": min(limited, default=None),
+            "layers_that_can_overflow": sum(1 for h in limited if h < 0),
+            "accumulators": rows,
+            "thresholds": [c.as_dict() for c in self.thresholds],
+        }
+
+
+def run_overflow(
+    model: QuantizedModel,
+    records: Iterable[Record],
+    feeds_of: Callable[[Feeds], dict[str, Array]],
+    float_run: Callable[[Feeds], dict[str, Array]] | None = None,
+    *,
+    path: str | None = None,
+    threads: int | None = None,
+) -> OverflowAudit:
+    """Measures every accumulator of a quantized model.
+
+    feeds_of: a record's tensors as inputs of the model. float_run: all float tensors of a record, for thresholds;
+    without it the Quantize nodes say what their thresholds clip. Raises DataError without samples.
+    """
+    graph, probes = with_probes(model.graph)
+    session = Session(graph, path=path, threads=threads)
+    borders = [] if float_run else [n for n in model.graph.nodes if n.op == "Quantize"]
+    audit = OverflowAudit(0, [_accumulator(p, graph) for p in probes])
+    clippings = {n.name: _border(n, model) for n in borders}
+    wanted = [*(p.tensor for p in probes), *(n.inputs[0] for n in borders)]
+    for record in records:
+        trace = session.run(feeds_of(record.feeds), trace=wanted).trace
+        for probe, row in zip(probes, audit.accumulators, strict=True):
+            _look(row, probe, trace[probe.tensor], graph)
+        for node in borders:
+            x = trace[node.inputs[0]]
+            clippings[node.name].look(x, _outside(node, x, graph))
+        if float_run:
+            for name, x in float_run(record.feeds).items():
+                quant = _quantization(model, name)
+                if quant:
+                    row_of = clippings.setdefault(name, Clipping(name, quant.threshold, quant.set_by, "float"))
+                    lowest = -quant.threshold if quant.min < 0 else 0.0
+                    row_of.look(x, (x > quant.threshold) | (x < lowest))
+        audit.samples += next(iter(record.feeds.values())).shape[0] if record.feeds else 1
+    if not audit.samples:
+        raise DataError("no samples to audit")
+    audit.thresholds = list(clippings.values())
+    return audit
+
+
+def _quantization(model: QuantizedModel, tensor: str) -> TensorQuant | None:
+    """Of a float tensor, whichever form of it the quantized graph keeps under its name."""
+    return model.tensors.get(tensor) or model.tensors.get(f"{tensor}/int8")
+
+
+def _accumulator(probe: Probe, graph: Graph) -> Accumulator:
+    node, shape = probe.node, graph.types[probe.tensor].shape
+    channels = 1 if probe.axis is None else shape[probe.axis]
+    whole = INT_RANGES["int64"]
+    low, high = _clamp(node, graph)
+    full = INT_RANGES[graph.types[node.outputs[0]].dtype]
+    activation = low == int(node.attrs.get("zero_point", 0))
+    # A sum inside an Add and an average over the valid taps only (other divisors) have no output stage here.
+    staged = not probe.part and node.attrs.get("requant") != "divide"
+    return Accumulator(
+        layer=node.name,
+        op=node.op,
+        part=probe.part,
+        rule=str(node.attrs.get("acc", "exact64")) if node.op != "ChannelScale" and not probe.part else "intermediate",
+        evidence=str(node.attrs.get("evidence", "")),
+        limit=probe.limit,
+        worst_min=np.broadcast_to(probe.bound.low, (channels,)),
+        worst_max=np.broadcast_to(probe.bound.high, (channels,)),
+        sum_min=np.full(channels, whole[1], np.int64),
+        sum_max=np.full(channels, whole[0], np.int64),
+        overflowed=np.zeros(channels, np.int64),
+        below=np.zeros(channels, np.int64) if staged else None,
+        above=np.zeros(channels, np.int64) if staged else None,
+        activation=activation,
+        limited_above=activation and high < full[1],
+    )
+
+
+def _clamp(node: Node, graph: Graph) -> tuple[int, int]:
+    low, high = INT_RANGES[graph.types[node.outputs[0]].dtype]
+    return int(node.attrs.get("clamp_min", low)), int(node.attrs.get("clamp_max", high))
+
+
+def _look(row: Accumulator, probe: Probe, sums: Array, graph: Graph) -> None:
+    axes = tuple(i for i in range(sums.ndim) if i != probe.axis)
+    row.values += sums.size
+    row.sum_min = np.minimum(row.sum_min, sums.min(axes))
+    row.sum_max = np.maximum(row.sum_max, sums.max(axes))
+    if row.limit:
+        # A relu in the intermediate range takes negative values on purpose.
+        low = row.limit[0] if row.limit[0] < 0 else INT_RANGES["int64"][0]
+        row.overflowed += ((sums < low) | (sums > row.limit[1])).sum(axes)
+    if row.below is None or row.above is None:
+        return
+    value = _before_clamp(probe, sums)
+    low, high = _clamp(probe.node, graph)
+    row.below += (value < low).sum(axes)
+    row.above += (value > high).sum(axes)
+
+
+def _before_clamp(probe: Probe, sums: Array) -> Array:
+    attrs, sums = probe.node.attrs, sums.astype(np.int64)
+    if probe.node.op != "ChannelScale":
+        return staged_value(sums, attrs, probe.axis if probe.axis is not None else 1)
+    assert probe.limit and probe.axis is not None
+    shift = np.asarray(attrs.get("shift", [0]), np.int64)
+    if shift.size > 1:
+        shift = shift.reshape(-1, *[1] * (sums.ndim - probe.axis - 1))
+    # Left shifts wrap, they do not clip.
+    return shift_right(np.clip(sums, *probe.limit), np.maximum(shift, 0), attrs.get("rounding", "floor"))
+
+
+def _border(node: Node, model: QuantizedModel) -> Clipping:
+    quant = model.tensors.get(node.outputs[0])
+    scale = float(np.max(node.attrs.get("scale", [1.0])))
+    step = scale if node.attrs.get("scale_op", "multiply") == "divide" else 1 / scale
+    threshold = quant.threshold if quant else step * _clamp(node, model.graph)[1]
+    return Clipping(node.inputs[0], threshold, quant.set_by if quant else "", "quantize")
+
+
+def _outside(node: Node, x: Array, graph: Graph) -> Array:
+    """Which values a Quantize clips. The work of an unsigned type on negative values counts: they are lost."""
+    attrs = node.attrs
+    scale, zero = (np.asarray(attrs.get(k, d)) for k, d in (("scale", [1.0]), ("zero_point", 0)))
+    axis = (-1, *[1] * (x.ndim - 1 - attrs.get("axis", 1)))
+    scale, zero = (v.reshape(axis) if v.size > 1 else v.reshape(()) for v in (scale.astype(np.float32), zero))
+    with np.errstate(all="ignore"):
+        v = x / scale if attrs.get("scale_op", "multiply") == "divide" else x * scale
+    q = round_real(v, attrs.get("rounding", "half_even")) + zero
+    low, high = _clamp(node, graph)
+    return (q < low) | (q > high)
