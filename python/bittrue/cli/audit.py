@@ -15,14 +15,14 @@ from bittrue.audit.layers import read_layer_list
 from bittrue.audit.task import judge_task
 from bittrue.calibrate.data import Record
 from bittrue.cli.float_model import FloatModel, float_model_options, read_float_model
-from bittrue.cli.output import write_reports
+from bittrue.cli.output import audit_result, write_reports
 from bittrue.containers.context_dir import ContextDir
 from bittrue.errors import MismatchError, UsageError
 from bittrue.quantize.context import QuantizeOptions
 from bittrue.quantize.model import QuantizedModel
 from bittrue.quantize.quantizer import quantize
 from bittrue.report.audit_text import render_audit
-from bittrue.report.result import Result, evidence_counts, new_result
+from bittrue.report.result import Result
 
 _path = click.Path(path_type=Path)
 
@@ -113,16 +113,12 @@ def _float(
 ) -> Result:
     """One entry per target; a single one stands for itself."""
     thresholds = read.thresholds.tensors if read.thresholds else None
-    result = new_result("audit", name=model.stem)
-    entries = []
-    for name in dict.fromkeys(targets):
-        quantized = quantize(
-            read.graph, thresholds, name, precision=precision, options=QuantizeOptions(float_layers=kept)
-        )
-        entries.append(_entry(read, quantized, options))
-    result.target = {"name": ", ".join(e["target"] for e in entries), "precision": precision}
-    if len(entries) == 1:
-        result.target["evidence"] = evidence_counts([str(n.attrs.get("evidence", "")) for n in quantized.graph.nodes])
+    models = [
+        quantize(read.graph, thresholds, name, precision=precision, options=QuantizeOptions(float_layers=kept))
+        for name in dict.fromkeys(targets)
+    ]
+    entries = [_entry(read, m, options) for m in models]
+    result = audit_result("audit", model.stem, models)
     result.audit = entries[0] if len(entries) == 1 else {"targets": entries}
     missed = [e for e in entries if e.get("task", {}).get("verdict") == "missed"]
     judged = missed or entries
@@ -156,13 +152,7 @@ def _quantized(model: Path, data: Path | None, limit: int | None) -> Result:
     else:
         raise UsageError(f"{model}: --data is needed; only a context directory has inputs of its own")
     overflow = api.overflow(quantized, records)
-    result = new_result("audit", name=model.stem)
-    labels = [str(n.attrs.get("evidence", "")) for n in quantized.graph.nodes]
-    result.target = {
-        "name": quantized.target,
-        "precision": quantized.precision,
-        "evidence": evidence_counts(labels),
-    }  # fmt: skip
+    result = audit_result("audit", model.stem, [quantized])
     result.audit = {"overflow": overflow.as_dict()}
     result.summary.passed = True
     result.summary.sentence = (

@@ -9,10 +9,9 @@ import click
 
 from bittrue import api
 from bittrue.cli.float_model import float_model_options, read_float_model
-from bittrue.cli.output import write_reports
+from bittrue.cli.output import audit_result, write_reports
 from bittrue.cli.progress import steps
 from bittrue.report.audit_text import render_audit
-from bittrue.report.result import new_result
 
 _path = click.Path(path_type=Path)
 
@@ -51,8 +50,7 @@ def sensitivity_command(
     network = read_network(model, target, data, threads, source)
     with steps("sensitivity", 2 * len(network.layers)) as progress:
         found = api.sensitivity(network, progress)
-    result = new_result("sensitivity", name=model.stem)
-    result.target = {"name": found.target, "precision": "int8"}
+    result = audit_result("sensitivity", model.stem, [network.whole], threads)
     result.audit = {"sensitivity": found.as_dict()}
     worst = found.layers[0]
     result.summary.passed = True

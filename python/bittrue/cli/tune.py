@@ -11,11 +11,10 @@ from bittrue import api
 from bittrue.audit.layers import layer_list
 from bittrue.audit.tune import METRICS, check_upgrade
 from bittrue.cli.float_model import float_model_options
-from bittrue.cli.output import write_reports
+from bittrue.cli.output import audit_result, write_reports
 from bittrue.cli.progress import steps
 from bittrue.cli.sensitivity import read_network
 from bittrue.report.audit_text import render_audit
-from bittrue.report.result import new_result
 from bittrue.targets.loader import load_target
 
 _path = click.Path(path_type=Path)
@@ -61,8 +60,7 @@ def tune_command(
     network = read_network(model, target, data, threads, source)
     with steps("tune", 3 * len(network.layers)) as progress:
         tuning = api.tune(network, limit, metric=metric, upgrade=upgrade, progress=progress)
-    result = new_result("tune", name=model.stem)
-    result.target = {"name": tuning.ranking.target, "precision": "int8"}
+    result = audit_result("tune", model.stem, [network.whole], threads)
     result.audit = {"sensitivity": tuning.ranking.as_dict(), "tune": tuning.as_dict()}
     result.summary.passed = True
     result.summary.sentence = f"{len(tuning.chosen.layers)} layers of {len(network.layers)} in float under {budget}"
