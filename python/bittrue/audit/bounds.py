@@ -28,7 +28,8 @@ def value_ranges(graph: Graph) -> dict[str, Interval]:
     known: dict[str, Interval] = {}
     for name, array in graph.constants.items():
         if graph.types[name].dtype in INT_RANGES and array.size:
-            known[name] = (int(array.min()), int(array.max()))
+            values = array.astype(np.int64)  # the 4-bit types have no order of their own
+            known[name] = (int(values.min()), int(values.max()))
     for name in graph.inputs:
         if graph.types[name].dtype in INT_RANGES:
             known[name] = INT_RANGES[graph.types[name].dtype]
@@ -98,7 +99,7 @@ def _bias(node: Node, graph: Graph, ranges: Mapping[str, Interval]) -> tuple[Any
         return 0, 0
     name = node.inputs[2]
     if name in graph.constants:
-        values = graph.constants[name].astype(object).ravel()
+        values = graph.constants[name].astype(np.int64).astype(object).ravel()
         return values, values
     return ranges[name]
 

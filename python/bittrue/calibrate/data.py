@@ -153,4 +153,6 @@ class Records:
                 if part.dtype.kind not in "biuf":
                     raise DataError(f"{file}: '{name}' holds {part.dtype}, not numbers")
                 feeds[name] = np.ascontiguousarray(part, type_.dtype)
+                if feeds[name].dtype.kind in "iu" and np.any(feeds[name] != part):
+                    raise DataError(f"{file}: '{name}' takes {type_.dtype} codes, the file holds other values")
             yield Record(f"{file.name}[{start}]", feeds, None if labels is None else labels[start : start + batch])
