@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from bittrue import api
 from bittrue.audit.audit import LISTED_FLIPS, AuditResult, run_audit
-from bittrue.audit.statistics import mcnemar, wilson
+from bittrue.audit.statistics import drop_interval, mcnemar, wilson
 from bittrue.audit.task import judge_task
 from bittrue.calibrate.data import Record
 from bittrue.errors import DataError
@@ -48,6 +49,21 @@ def test_wilson_solves_its_equation(n: int, data: st.DataObject) -> None:
     right, z = data.draw(st.integers(0, n)), 1.959964
     for p in wilson(right, n):
         assert (right / n - p) ** 2 == pytest.approx(z * z * p * (1 - p) / n, abs=1e-12)
+
+
+def test_the_drop_interval_covers() -> None:
+    """Coverage by simulation, and the formula by hand: n = 100, lost 10, gained 4."""
+    low, high = drop_interval(10, 4, 100)
+    middle, spread = 6 / 102, 1.959964 * math.sqrt(15 - 36 / 102) / 102
+    assert (low, high) == (pytest.approx(middle - spread), pytest.approx(middle + spread))
+    assert drop_interval(4, 10, 100) == (pytest.approx(-high), pytest.approx(-low))
+    assert drop_interval(0, 0, 0) == (-1.0, 1.0)
+    rng = np.random.default_rng(0)
+    lost, gained, _ = rng.multinomial(200, [0.08, 0.03, 0.89], 4000).T
+    inside = [
+        a <= 0.05 <= b for a, b in (drop_interval(int(x), int(y), 200) for x, y in zip(lost, gained, strict=True))
+    ]
+    assert 0.93 < np.mean(inside) < 0.97
 
 
 def runs(shift: dict[int, str]) -> tuple[Any, Any]:
@@ -164,7 +180,8 @@ def test_a_limit_without_labels_is_an_error(table: Path, tmp_path: Path, capsys:
 
 def test_several_targets_stand_in_one_result(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result, page = tmp_path / "r.json", tmp_path / "r.html"
-    files = ("--json", result, "--html", page, "--overflow")
+    files: tuple[object, ...] = ("--json", result, "--html", page, "--overflow")
+    files += ("--samples-csv", tmp_path / "s.csv", "--channels-csv", tmp_path / "c.csv")
     code, out, _ = run_cli(capsys, *arguments(table, "good.json", "bm1684,bm1684x"), *files)
     assert code == 0
     stored = json.loads(result.read_text())
@@ -178,6 +195,16 @@ def test_several_targets_stand_in_one_result(table: Path, tmp_path: Path, capsys
     assert any(f"{entries[1]['quantized']['top1']:.4f}" in r for r in rows if "quantized top-1" in r)
     html = page.read_text()
     assert "Targets side by side" in html and "Overflow and headroom on bm1684x" in html and "<script" not in html
+    with (tmp_path / "s.csv").open() as f:
+        samples = list(csv.DictReader(f))
+    assert [int(s["sample"]) for s in samples] == [*range(60), *range(60)]
+    for entry in entries:
+        own = [s for s in samples if s["target"] == entry["target"]]
+        assert sum(s["float"] != s["quantized"] for s in own) == entry["flips"]
+        assert sum(s["quantized"] == s["label"] for s in own) / 60 == entry["quantized"]["top1"]
+    with (tmp_path / "c.csv").open() as f:
+        channels = list(csv.DictReader(f))
+    assert len(channels) == sum(a["channels"] for e in entries for a in e["overflow"]["accumulators"])
     code, again, _ = run_cli(capsys, "report", result)
     assert code == 0 and table_line in again
 

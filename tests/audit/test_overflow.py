@@ -259,7 +259,13 @@ def test_command_line_on_a_quantized_model(tmp_path: Path, capsys: pytest.Captur
     np.savez(data, x=np.full((1, TAPS), 0.5, np.float32))
     code, _, err = run_cli(capsys, "audit", model, "--overflow", "--data", data)
     assert code == 4 and "int8 codes" in err
-    for arguments, text in ((("--data", data), "--overflow"), (("--overflow",), "--data")):
+    csv = tmp_path / "c.csv"
+    for arguments, text in (
+        (("--data", data), "--overflow"),
+        (("--overflow",), "--data"),
+        (("--data", data, "--channels-csv", csv), "--overflow"),
+        (("--data", data, "--overflow", "--samples-csv", csv), "--overflow audit only"),
+    ):
         code, _, err = run_cli(capsys, "audit", model, *arguments)
         assert code == 2 and text in err and len(err.strip().splitlines()) == 1
 

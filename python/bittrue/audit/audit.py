@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bittrue.audit.errors import ErrorSums, as_rows, ranked
-from bittrue.audit.statistics import mcnemar, wilson
+from bittrue.audit.statistics import drop_interval, mcnemar, wilson
 from bittrue.calibrate.data import Record
 from bittrue.errors import DataError
 
@@ -34,9 +34,11 @@ class LayerError:
 class AuditResult:
     """Rates are shares of `labelled`; agreement is the share of samples with the same top-1.
 
-    flipped: the first samples whose top-1 changed (`flips` counts all), with the margin between the two best scores on
-    both sides, the first layer in execution order whose SQNR on this sample is below `divergence_db`, and the layer
-    with the lowest SQNR.
+    paired: one entry per sample: its number, key and label, the best class of both runs and the margin between the two
+    best scores of both.
+
+    flipped: the first samples whose top-1 changed (`flips` counts all), with the first layer in execution order whose
+    SQNR on this sample is below `divergence_db`, and the layer with the lowest SQNR.
     """
 
     samples: int
@@ -51,10 +53,17 @@ class AuditResult:
     divergence_db: float = DIVERGENCE_DB
     flipped: list[dict[str, Any]] = field(default_factory=list)
     layers: list[LayerError] = field(default_factory=list)
+    paired: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        content = asdict(self)
-        return {"float": content.pop("float_rates"), "quantized": content.pop("quantized_rates"), **content}
+        """For a stored result: without `paired`; with the drop of top-1 and its 95 % interval if there are labels."""
+        drop: dict[str, Any] = {}
+        if self.labelled:
+            drop["top1_drop"] = (self.lost - self.gained) / self.labelled
+            drop["top1_drop_interval"] = list(drop_interval(self.lost, self.gained, self.labelled))
+        content = {k: v for k, v in asdict(self).items() if k != "paired"}
+        rates = {"float": content.pop("float_rates"), "quantized": content.pop("quantized_rates")}
+        return {**rates, **content, **drop}
 
 
 def separation(
@@ -110,6 +119,7 @@ def run_audit(
     hits: dict[str, list[int]] = {"float": [0, 0], "quantized": [0, 0]}
     samples = labelled = agree = lost = gained = 0
     flipped: list[dict[str, Any]] = []
+    paired: list[dict[str, Any]] = []
     for record in records:
         f, q = float_run(record.feeds), quantized_run(record.feeds)
         for name, s in sums.items():
@@ -131,19 +141,18 @@ def run_audit(
                     hits[key][1] += int(label in order[:5])
                 lost += int(order_f[0] == label and not same)
                 gained += int(order_q[0] == label and not same)
+            row = {
+                "sample": samples,
+                "key": record.key,
+                "label": label,
+                "float": int(order_f[0]),
+                "quantized": int(order_q[0]),
+                "margin": _margin(rows_f[i], order_f),
+                "quantized_margin": _margin(rows_q[i], order_q),
+            }
+            paired.append(row)
             if not same and len(flipped) < LISTED_FLIPS:
-                flipped.append(
-                    {
-                        "sample": samples,
-                        "key": record.key,
-                        "label": label,
-                        "float": int(order_f[0]),
-                        "quantized": int(order_q[0]),
-                        "margin": _margin(rows_f[i], order_f),
-                        "quantized_margin": _margin(rows_q[i], order_q),
-                        **separation(f, q, layers, i, batch, divergence_db),
-                    }
-                )
+                flipped.append({**row, **separation(f, q, layers, i, batch, divergence_db)})
             samples += 1
     if not samples:
         raise DataError("no samples to audit")
@@ -168,4 +177,5 @@ def run_audit(
         divergence_db,
         flipped,
         errors,
+        paired,
     )

@@ -76,24 +76,32 @@ class Accumulator:
         clipped: Array = (zero if self.activation else self.below) + (zero if self.limited_above else self.above)
         return clipped
 
-    def as_dict(self) -> dict[str, Any]:
-        """Totals, and the channels with the least headroom or the most losses."""
-        channels = len(self.worst_min)
+    def channel(self, c: int) -> dict[str, Any]:
+        """One channel."""
         clipped = self.clipped()
-        per_channel = self.values // channels if channels else 0
+        each = self.values // len(self.worst_min)
+        return {
+            "channel": c,
+            "sum_min": int(self.sum_min[c]) if each else None,
+            "sum_max": int(self.sum_max[c]) if each else None,
+            "worst_min": int(self.worst_min[c]),
+            "worst_max": int(self.worst_max[c]),
+            "headroom_seen": self.headroom(c, seen=True),
+            "headroom_worst": self.headroom(c),
+            "overflowed": int(self.overflowed[c]),
+            "saturated": None if clipped is None or not each else float(clipped[c]) / each,
+        }
 
-        def share(count: Array | None, n: int) -> float | None:
-            return None if count is None or not n else float(count.sum()) / n
+    def as_dict(self) -> dict[str, Any]:
+        """Totals, and the channels with the most losses or the least headroom."""
+        channels = [self.channel(c) for c in range(len(self.worst_min))]
 
-        def loss(c: int) -> tuple[Any, ...]:
-            return (
-                -int(self.overflowed[c]),
-                0 if clipped is None else -int(clipped[c]),
-                self.headroom(c) or 0,
-                self.headroom(c, seen=True) or 0,
-            )
+        def share(count: Array | None) -> float | None:
+            return None if count is None or not self.values else float(count.sum()) / self.values
 
-        listed = sorted(range(channels), key=lambda c: (loss(c), c))[:LISTED_CHANNELS] if channels > 1 else []
+        def loss(c: dict[str, Any]) -> tuple[Any, ...]:
+            return -c["overflowed"], -(c["saturated"] or 0.0), c["headroom_worst"] or 0, c["headroom_seen"] or 0
+
         return {
             "layer": self.layer,
             "op": self.op,
@@ -101,7 +109,7 @@ class Accumulator:
             "accumulator": self.rule,
             "evidence": self.evidence,
             "limit_bits": self.limit_bits,
-            "channels": channels,
+            "channels": len(channels),
             "values": self.values,
             "sum_min": int(self.sum_min.min()) if self.values else None,
             "sum_max": int(self.sum_max.max()) if self.values else None,
@@ -110,24 +118,11 @@ class Accumulator:
             "headroom_seen": self.headroom(seen=True),
             "headroom_worst": self.headroom(),
             "overflowed": int(self.overflowed.sum()),
-            "saturated": share(clipped, self.values),
-            "below": share(self.below, self.values),
-            "above": share(self.above, self.values),
+            "saturated": share(self.clipped()),
+            "below": share(self.below),
+            "above": share(self.above),
             "activation": self.activation,
-            "tightest": [
-                {
-                    "channel": c,
-                    "sum_min": int(self.sum_min[c]) if self.values else None,
-                    "sum_max": int(self.sum_max[c]) if self.values else None,
-                    "worst_min": int(self.worst_min[c]),
-                    "worst_max": int(self.worst_max[c]),
-                    "headroom_seen": self.headroom(c, seen=True),
-                    "headroom_worst": self.headroom(c),
-                    "overflowed": int(self.overflowed[c]),
-                    "saturated": None if clipped is None or not per_channel else float(clipped[c]) / per_channel,
-                }
-                for c in listed
-            ],
+            "tightest": sorted(channels, key=loss)[:LISTED_CHANNELS] if len(channels) > 1 else [],
         }
 
 
@@ -165,6 +160,14 @@ class OverflowAudit:
     @property
     def overflowed(self) -> int:
         return sum(int(a.overflowed.sum()) for a in self.accumulators)
+
+    def channel_rows(self) -> list[dict[str, Any]]:
+        """Every channel of every accumulator."""
+        return [
+            {"layer": a.layer, "op": a.op, "part": a.part, "accumulator": a.rule, **a.channel(c)}
+            for a in self.accumulators
+            for c in range(len(a.worst_min))
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         rows = [a.as_dict() for a in self.accumulators]

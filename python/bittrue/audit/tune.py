@@ -102,7 +102,8 @@ def run_tune(
     upgrade: str = "float",
     progress: Step = quiet,
 ) -> Tuning:
-    """Tries the most sensitive layers first; a layer stays in float if the simulated network got better by it.
+    """Tries the most sensitive layers first, and those that did not help again after others did; a layer stays in float
+    if the simulated network got better by it.
 
     ranking: of an earlier run on the same network; measured here without. metric: "sqnr" of the worst output, or "top1"
     (needs labels; SQNR decides between equals). Raises UnsupportedError for an upgrade that the target does not offer,
@@ -117,15 +118,23 @@ def run_tune(
     order = sorted(ranking.layers, key=lambda s: s.only.key(metric))
     tuning = Tuning(ranking, budget, metric, upgrade)
     tuning.steps.append(Choice("", (), _cost(network, ()), ranking.quantized, True))
-    for row in order:
-        current = tuning.chosen
-        names = (*current.layers, row.layer.name)
-        cost = _cost(network, names)
-        if cost[budget.kind] <= budget.limit:
+    waiting, improved = order, True
+    while improved:  # a layer that did not help alone may help after others
+        improved, refused = False, []
+        for row in waiting:
+            names = (*tuning.chosen.layers, row.layer.name)
+            cost = _cost(network, names)
+            if cost[budget.kind] > budget.limit:
+                continue
             score = network.simulate(network.quantized(names))
-            kept = score.key(metric) > current.score.key(metric)
+            kept = score.key(metric) > tuning.chosen.score.key(metric)
             tuning.steps.append(Choice(row.layer.name, names, cost, score, kept))
-        progress(row.layer.name)
+            progress(row.layer.name)
+            if kept:
+                improved = True
+            else:
+                refused.append(row)
+        waiting = refused
     tuning.pareto = pareto([(s.cost[budget.kind], s.score.key(metric)) for s in tuning.steps])
     return tuning
 

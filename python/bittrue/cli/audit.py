@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from bittrue.audit.layers import read_layer_list
 from bittrue.audit.task import judge_task
 from bittrue.calibrate.data import Record
 from bittrue.cli.float_model import FloatModel, float_model_options, read_float_model
-from bittrue.cli.output import audit_result, write_reports
+from bittrue.cli.output import audit_result, write_csv, write_reports
 from bittrue.containers.context_dir import ContextDir
 from bittrue.errors import MismatchError, UsageError
 from bittrue.quantize.context import QuantizeOptions
@@ -43,6 +43,8 @@ _path = click.Path(path_type=Path)
 )
 @click.option("--top1-drop-max", type=click.FloatRange(0, 1), help="Exit 1 if top-1 drops by more, significantly.")
 @click.option("--significance", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Of that drop.")
+@click.option("--samples-csv", "samples_file", type=_path, help="Write every sample's paired result as CSV.")
+@click.option("--channels-csv", "channels_file", type=_path, help="Write every channel of --overflow as CSV.")
 @click.option("--json", "json_file", type=_path, help="Write the result file; several targets stand side by side.")
 @click.option("--html", "html_file", type=_path, help="Write the HTML report.")
 @click.option("-v", "--verbose", is_flag=True, help="List every flipped sample, clipping threshold and channel.")
@@ -57,6 +59,8 @@ def audit_command(
     divergence_db: float,
     top1_drop_max: float | None,
     significance: float,
+    samples_file: Path | None,
+    channels_file: Path | None,
     json_file: Path | None,
     html_file: Path | None,
     verbose: bool,
@@ -74,20 +78,26 @@ def audit_command(
       bittrue audit model.onnx --target bm1684 --data labelled.npz --top1-drop-max 0.01
       bittrue audit demo_output/bm1684 --overflow
     """
+    if channels_file and not overflow:
+        raise UsageError("--channels-csv needs --overflow")
     options = AuditOptions(overflow, divergence_db, top1_drop_max, significance)
+    tables = Tables()
     if _is_quantized(model):
-        if not overflow or targets or float_layers or top1_drop_max is not None:
+        if not overflow or targets or float_layers or samples_file or top1_drop_max is not None:
             raise UsageError(
                 f"{model}: a quantized model has an --overflow audit only; the others need its float model"
             )
-        result = _quantized(model, data, source["limit"])
+        result = _quantized(model, data, source["limit"], tables)
     else:
         if not targets or not data:
             raise UsageError(f"{model}: a float model needs {'--data' if targets else '--target'}")
         kept = frozenset(read_layer_list(float_layers) if float_layers else ())
         read = read_float_model(model, data, integer=precision == "int8", **source)
-        result = _float(model, read, targets.split(","), precision, kept, options)
+        result = _float(model, read, targets.split(","), precision, kept, options, tables)
     click.echo("\n".join(render_audit(result.audit or {}, verbose=verbose)))
+    for file, rows in ((samples_file, tables.samples), (channels_file, tables.channels)):
+        if file:
+            write_csv(file, rows)
     write_reports(result, json_file, html_file, None)
     if not result.summary.passed:
         raise MismatchError(result.summary.sentence)
@@ -103,13 +113,27 @@ class AuditOptions:
     significance: float
 
 
+@dataclass
+class Tables:
+    """What is too long for a report: one row per sample, one row per channel, of all targets."""
+
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    channels: list[dict[str, Any]] = field(default_factory=list)
+
+
 def _is_quantized(model: Path) -> bool:
     suffix = model.suffix.lower()
     return model.is_dir() or suffix == ".bmodel" or (suffix == ".onnx" and api.is_quantized_onnx(model))
 
 
 def _float(
-    model: Path, read: FloatModel, targets: list[str], precision: str, kept: frozenset[str], options: AuditOptions
+    model: Path,
+    read: FloatModel,
+    targets: list[str],
+    precision: str,
+    kept: frozenset[str],
+    options: AuditOptions,
+    tables: Tables,
 ) -> Result:
     """One entry per target; a single one stands for itself."""
     thresholds = read.thresholds.tensors if read.thresholds else None
@@ -117,7 +141,7 @@ def _float(
         quantize(read.graph, thresholds, name, precision=precision, options=QuantizeOptions(float_layers=kept))
         for name in dict.fromkeys(targets)
     ]
-    entries = [_entry(read, m, options) for m in models]
+    entries = [_entry(read, m, options, tables) for m in models]
     result = audit_result("audit", model.stem, models)
     result.audit = entries[0] if len(entries) == 1 else {"targets": entries}
     missed = [e for e in entries if e.get("task", {}).get("verdict") == "missed"]
@@ -132,17 +156,21 @@ def _float(
     return result
 
 
-def _entry(read: FloatModel, quantized: QuantizedModel, options: AuditOptions) -> dict[str, Any]:
+def _entry(read: FloatModel, quantized: QuantizedModel, options: AuditOptions, tables: Tables) -> dict[str, Any]:
     accuracy = api.audit(read.graph, quantized, read.records, divergence_db=options.divergence_db)
-    entry = {"target": quantized.target, "precision": quantized.precision, **accuracy.as_dict()}
+    of = {"target": quantized.target, "precision": quantized.precision}
+    entry = {**of, **accuracy.as_dict()}
+    tables.samples += [{**of, **row} for row in accuracy.paired]
     if options.top1_drop_max is not None:
         entry["task"] = judge_task(accuracy, options.top1_drop_max, options.significance).as_dict()
     if options.overflow:
-        entry["overflow"] = api.overflow(quantized, read.records, graph=read.graph).as_dict()
+        overflow = api.overflow(quantized, read.records, graph=read.graph)
+        entry["overflow"] = overflow.as_dict()
+        tables.channels += [{**of, **row} for row in overflow.channel_rows()]
     return entry
 
 
-def _quantized(model: Path, data: Path | None, limit: int | None) -> Result:
+def _quantized(model: Path, data: Path | None, limit: int | None, tables: Tables) -> Result:
     """The overflow audit of a compiled model, on --data or on the reference inputs of a context directory."""
     quantized = api.load(model)
     if data:
@@ -152,6 +180,8 @@ def _quantized(model: Path, data: Path | None, limit: int | None) -> Result:
     else:
         raise UsageError(f"{model}: --data is needed; only a context directory has inputs of its own")
     overflow = api.overflow(quantized, records)
+    of = {"target": quantized.target, "precision": quantized.precision}
+    tables.channels += [{**of, **row} for row in overflow.channel_rows()]
     result = audit_result("audit", model.stem, [quantized])
     result.audit = {"overflow": overflow.as_dict()}
     result.summary.passed = True

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,6 +41,15 @@ def audit_result(kind: str, name: str, models: Sequence[QuantizedModel], threads
         "evidence": evidence_counts(labels),
     }
     return result
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A spreadsheet of rows with the same keys."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    api.write_text(path, text.getvalue())
 
 
 def finish(

@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 @contextmanager
 def steps(what: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Gives a function to call after every step with its name."""
+    """Gives a function to call after every step with its name. total: what is expected; it may become more."""
     done = 0
     if sys.stderr.isatty():
         with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -28,7 +28,7 @@ def steps(what: str, total: int) -> Iterator[Callable[[str], None]]:
     def line(name: str) -> None:
         nonlocal done
         done += 1
-        if done * 10 // total > (done - 1) * 10 // total:
-            click.echo(f"{what}: {done} of {total}", err=True)
+        if done % max(1, total // 10) == 0:
+            click.echo(f"{what}: {done}" + (f" of {total}" if done <= total else ""), err=True)
 
     yield line

@@ -41,7 +41,11 @@ def _accuracy(audit: Content, verbose: bool) -> list[str]:
             rates = audit[name]
             low, high = rates["top1_interval"]
             lines.append(f"  {name:<9} top-1 {rates['top1']:.4f} [{low:.4f}, {high:.4f}], top-5 {rates['top5']:.4f}")
-        lines.append(f"  lost {audit['lost']}, gained {audit['gained']}, McNemar p = {audit['mcnemar_p']:.3g}")
+        drop = ""
+        if "top1_drop" in audit:
+            low, high = audit["top1_drop_interval"]
+            drop = f"top-1 drop {audit['top1_drop']:.4f} [{low:.4f}, {high:.4f}], "
+        lines.append(f"  {drop}lost {audit['lost']}, gained {audit['gained']}, McNemar p = {audit['mcnemar_p']:.3g}")
     lines.append(f"  agreement of top-1: {audit['agreement']:.4f} ({audit['flips']} flipped)")
     lines += _flips(audit, verbose)
     measurable = [e for e in audit.get("layers") or [] if e["sqnr_db"] is not None]
