@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from bittrue import api
 from bittrue.audit.accumulators import with_probes
-from bittrue.audit.bounds import sum_bound, value_ranges
+from bittrue.audit.bounds import SUMS, sum_bound, value_ranges
 from bittrue.audit.overflow import bits_needed
 from bittrue.calibrate.data import Record
 from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.errors import DataError
 from bittrue.graph.ir import Graph
-from bittrue.ops import evaluate_graph
+from bittrue.ops import OPS, evaluate_graph
 from bittrue.ops.arithmetic import INT_RANGES
 from bittrue.runtime.session import Session
 from tests.audit.nets import DIGITS, one_node, pictures, quantized, run_cli, table_of, three_convolutions
@@ -38,7 +38,7 @@ def values(draw: Any, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
 
 def draw_node(draw: Any) -> tuple[Graph, dict[str, np.ndarray]]:
     """A one-node graph with an integer sum, and inputs."""
-    op = draw(st.sampled_from(["Conv2d", "ConvTranspose2d", "MatMul", "AvgPool2d", "Add", "Mul", "ChannelScale"]))
+    op = draw(st.sampled_from(sorted(SUMS)))
     x = draw(st.sampled_from(["int8", "uint8", "int16"]))
     small = st.integers(-9, 9)
     shape: tuple[int, ...] = (2, 4, 6, 5)
@@ -64,6 +64,21 @@ def draw_node(draw: Any) -> tuple[Graph, dict[str, np.ndarray]]:
     elif op == "AvgPool2d":
         attrs |= {"kernel": [2, 3], "pads": [0, 1, 0, 1], "x_zero_point": draw(small)}
         out = (2, 4, 5, 5)
+    elif op == "Reduce":
+        attrs |= {
+            "kind": draw(st.sampled_from(["sum", "mean", "max", "min"])),
+            "axes": [1, 3],
+            "x_zero_point": draw(small),
+        }
+        attrs |= {
+            "axes": [1, 3],
+            "keepdims": 1,
+            "x_zero_point": draw(small),
+            "requant": draw(st.sampled_from(["divide", "none"])),
+        }
+        out = (2, 1, 6, 1)
+    elif op == "Requantize":
+        attrs |= {"x_zero_point": draw(small), "axis": 2, "requant": "shift", "shift": [1] * 6}
     elif op == "Add":
         inputs |= {"z": ("int8", (4, 1, 1)), "t": ("uint8", shape)}
         attrs |= {
@@ -99,6 +114,12 @@ def test_sums_are_exact_and_stay_inside_the_bound(data: st.DataObject) -> None:
         np.testing.assert_array_equal(sums, want[probe.tensor])
         axes = tuple(i for i in range(sums.ndim) if i != probe.axis)
         assert np.all(sums.min(axes) >= probe.bound.low) and np.all(sums.max(axes) <= probe.bound.high)
+
+
+def test_every_op_with_an_accumulator_has_a_bound() -> None:
+    """The others pass one value of an input on, so that their sum cannot grow."""
+    passing = {"MaxPool2d", "Minimum", "Maximum", "Clip", "Prelu"}
+    assert {name for name, op in OPS.items() if "acc" in op.attributes} == (set(SUMS) - {"ChannelScale"}) | passing
 
 
 def test_the_bound_is_reached() -> None:

@@ -182,6 +182,14 @@ def _average(node: Node, graph: Graph, ranges: Mapping[str, Interval]) -> SumBou
     return SumBound.of(taps * x[0], taps * x[1])
 
 
+def _reduce(node: Node, graph: Graph, ranges: Mapping[str, Interval]) -> SumBound:
+    x = _moved(ranges[node.inputs[0]], node.attrs.get("x_zero_point", 0))
+    shape = graph.types[node.inputs[0]].shape
+    sums = node.attrs.get("kind", "sum") in ("sum", "mean")
+    count = int(np.prod([shape[a] for a in node.attrs["axes"]])) if sums else 1
+    return SumBound.of(count * x[0], count * x[1])
+
+
 def _staged(node: Node, index: int, x: Interval) -> Interval:
     """The range of p_i: every code of the input goes through the input stage."""
     if x[1] - x[0] >= LARGEST_LISTED:
@@ -232,6 +240,7 @@ SUMS: dict[str, Callable[[Node, Graph, Mapping[str, Interval]], SumBound]] = {
     "ConvTranspose2d": _conv_transpose,
     "MatMul": _matmul,
     "AvgPool2d": _average,
+    "Reduce": _reduce,
     "Add": _add,
     "Mul": _mul,
     "Requantize": _requantize,
