@@ -106,12 +106,12 @@ def test_sums_are_exact_and_stay_inside_the_bound(data: st.DataObject) -> None:
     graph, feeds = draw_node(data.draw)
     twin, probes = with_probes(graph)
     assert probes[-1].node is graph.nodes[0]
-    got = Session(twin).run(feeds, trace=[p.tensor for p in probes])
+    got = Session(twin).run(feeds, trace=[p.sums for p in probes])
     want = evaluate_graph(twin, feeds)
     np.testing.assert_array_equal(got.outputs["y"], evaluate_graph(graph, feeds)["y"])
     for probe in probes:
-        sums = got.trace[probe.tensor]
-        np.testing.assert_array_equal(sums, want[probe.tensor])
+        sums = got.trace[probe.sums]
+        np.testing.assert_array_equal(sums, want[probe.sums])
         axes = tuple(i for i in range(sums.ndim) if i != probe.axis)
         assert np.all(sums.min(axes) >= probe.bound.low) and np.all(sums.max(axes) <= probe.bound.high)
 
@@ -130,7 +130,7 @@ def test_the_bound_is_reached() -> None:
     for channel in range(3):
         for sign, side in ((1, bound.high), (-1, bound.low)):
             x = np.where(sign * w[channel] > 0, 127, -128).astype(np.int8).reshape(1, 4, 1, 1)
-            sums = Session(twin).run({"x": x}, trace=[probes[0].tensor]).trace[probes[0].tensor]
+            sums = Session(twin).run({"x": x}, trace=[probes[0].sums]).trace[probes[0].sums]
             assert sums[0, channel, 0, 0] == side[channel]
 
 

@@ -1,7 +1,7 @@
 """Makes the exact sums of a quantized graph visible.
 
-For every node with an integer sum, a twin without output stage is added whose output is that sum, so the fast kernels
-of the core measure accumulators at nearly the speed of a plain run.
+For every node with an integer sum two twins are added: one without output stage, whose output is the sum, and one
+without clamp, whose output is the value that the clamp takes. Both run on the fast kernels of the core.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from bittrue.graph.ir import Graph, Node, TensorType
 from bittrue.ops.arithmetic import INT_RANGES
 from bittrue.ops.registry import STAGE
 
-HIDDEN = {
-    "ChannelScale": ("intermediate_min", "intermediate_max", "shift", "rounding", "wrap_bits", "wrap_unsigned",
-                     "clamp_min", "clamp_max"),
-}  # fmt: skip
+CLAMP = ("clamp_min", "clamp_max")
+SCALING = {"ChannelScale": ("intermediate_min", "intermediate_max", "shift", "rounding", "wrap_bits", "wrap_unsigned")}
 
 
 @dataclass(frozen=True)
 class Probe:
     """One accumulator of a graph.
 
-    node: the node as it runs. part: which of its sums, "" for the one its output stage takes. tensor: the twin's output
-    with the exact sums, int32 or int64. axis: of the channels, None where there are none. limit: what the accumulator
-    or the intermediate value holds without loss, None where the rule is exact.
+    node: the node as it runs. part: which of its sums, "" for the one its output stage takes. sums: the tensor of its
+    exact sums, int32 or int64. unclamped: the tensor of the values before the clamp, None for sums inside a node.
+    axis: of the channels, None where there are none. limit: what the accumulator or the intermediate value holds
+    without loss, None where the rule is exact.
     """
 
     node: Node
     part: str
-    tensor: str
+    sums: str
+    unclamped: str | None
     axis: int | None
     limit: Interval | None
     bound: SumBound
@@ -82,14 +82,26 @@ def _probe(graph: Graph, node: Node, part: str, limit: Interval | None, ranges: 
     shape = graph.types[node.outputs[0]].shape
     if part:
         shape = np.broadcast_shapes(*(graph.types[i].shape for i in node.inputs))
-    tensor = graph.unique_name(f"{node.name}/{part or 'sum'}")
-    graph.types[tensor] = TensorType("int32" if narrow else "int64", shape)
-    hidden = HIDDEN.get(node.op, STAGE)
-    attrs = {k: v for k, v in node.attrs.items() if k not in hidden and k != "evidence"}
     if node.op == "ChannelScale" and not narrow:
         raise UnsupportedError(f"node '{node.name}' (ChannelScale): its products need more than 32 bits")
+    stage = (*SCALING.get(node.op, STAGE), *CLAMP)
+    sums = _twin(graph, node, part or "sum", stage, TensorType("int32" if narrow else "int64", shape))
+    unclamped = None
+    if not part and not set(node.attrs) & set(stage) - set(CLAMP):
+        unclamped = sums  # nothing lies between the sum and the clamp
+    elif not part:
+        wide = "int64" if graph.types[node.outputs[0]].dtype in ("int32", "int64") else "int32"
+        unclamped = _twin(graph, node, "unclamped", CLAMP, TensorType(wide, shape))
+    return Probe(node, part, sums, unclamped, _channel_axis(node, len(shape)), limit, bound)
+
+
+def _twin(graph: Graph, node: Node, suffix: str, without: tuple[str, ...], type_: TensorType) -> str:
+    """Adds a copy of a node without some attributes and returns the name of its output."""
+    tensor = graph.unique_name(f"{node.name}/{suffix}")
+    graph.types[tensor] = type_
+    attrs = {k: v for k, v in node.attrs.items() if k not in without}
     graph.nodes.append(Node(node.op, tensor, node.inputs, [tensor], attrs, node.domain))
-    return Probe(node, part, tensor, _channel_axis(node, len(shape)), limit, bound)
+    return tensor
 
 
 def _channel_axis(node: Node, rank: int) -> int | None:

@@ -12,7 +12,7 @@ from bittrue.audit.accumulators import Probe, with_probes
 from bittrue.calibrate.data import Record
 from bittrue.errors import DataError
 from bittrue.graph.ir import Graph, Node
-from bittrue.ops.arithmetic import INT_RANGES, round_real, shift_right, staged_value
+from bittrue.ops.arithmetic import INT_RANGES, round_real
 from bittrue.quantize.model import QuantizedModel, TensorQuant
 from bittrue.runtime.session import Session
 
@@ -32,7 +32,7 @@ class Accumulator:
 
     limit: the values that it holds without loss, None for a rule without limit. sum_min, sum_max: exact sums seen;
     worst_min, worst_max: what the weights and the ranges of the inputs allow. overflowed: sums seen outside the limit.
-    below, above: values of the output stage outside its clamp, None where the stage was not evaluated. activation: the
+    below, above: values of the output stage outside its clamp, None for a sum inside a node. activation: the
     lower clamp is a relu, so values below it are no loss; so are those above a limit that the relu has (relu6).
     """
 
@@ -201,11 +201,11 @@ def run_overflow(
     borders = [] if float_run else [n for n in model.graph.nodes if n.op == "Quantize"]
     audit = OverflowAudit(0, [_accumulator(p, graph) for p in probes])
     clippings = {n.name: _border(n, model) for n in borders}
-    wanted = [*(p.tensor for p in probes), *(n.inputs[0] for n in borders)]
+    wanted = [*(p.sums for p in probes), *(p.unclamped for p in probes if p.unclamped), *(n.inputs[0] for n in borders)]
     for record in records:
         trace = session.run(feeds_of(record.feeds), trace=wanted).trace
         for probe, row in zip(probes, audit.accumulators, strict=True):
-            _look(row, probe, trace[probe.tensor], graph)
+            _look(row, probe, trace, graph)
         for node in borders:
             x = trace[node.inputs[0]]
             clippings[node.name].look(x, _outside(node, x, graph))
@@ -229,14 +229,12 @@ def _quantization(model: QuantizedModel, tensor: str) -> TensorQuant | None:
 
 
 def _accumulator(probe: Probe, graph: Graph) -> Accumulator:
-    node, shape = probe.node, graph.types[probe.tensor].shape
+    node, shape = probe.node, graph.types[probe.sums].shape
     channels = 1 if probe.axis is None else shape[probe.axis]
     whole = INT_RANGES["int64"]
     low, high = _clamp(node, graph)
     full = INT_RANGES[graph.types[node.outputs[0]].dtype]
     activation = low == int(node.attrs.get("zero_point", 0))
-    # A sum inside an Add and an average over the valid taps only (other divisors) have no output stage here.
-    staged = not probe.part and node.attrs.get("requant") != "divide"
     return Accumulator(
         layer=node.name,
         op=node.op,
@@ -249,8 +247,8 @@ def _accumulator(probe: Probe, graph: Graph) -> Accumulator:
         sum_min=np.full(channels, whole[1], np.int64),
         sum_max=np.full(channels, whole[0], np.int64),
         overflowed=np.zeros(channels, np.int64),
-        below=np.zeros(channels, np.int64) if staged else None,
-        above=np.zeros(channels, np.int64) if staged else None,
+        below=np.zeros(channels, np.int64) if probe.unclamped else None,
+        above=np.zeros(channels, np.int64) if probe.unclamped else None,
         activation=activation,
         limited_above=activation and high < full[1],
     )
@@ -261,33 +259,22 @@ def _clamp(node: Node, graph: Graph) -> tuple[int, int]:
     return int(node.attrs.get("clamp_min", low)), int(node.attrs.get("clamp_max", high))
 
 
-def _look(row: Accumulator, probe: Probe, sums: Array, graph: Graph) -> None:
+def _look(row: Accumulator, probe: Probe, trace: Mapping[str, Array], graph: Graph) -> None:
+    sums = trace[probe.sums]
     axes = tuple(i for i in range(sums.ndim) if i != probe.axis)
+    low, high = sums.min(axes), sums.max(axes)
     row.values += sums.size
-    row.sum_min = np.minimum(row.sum_min, sums.min(axes))
-    row.sum_max = np.maximum(row.sum_max, sums.max(axes))
+    row.sum_min, row.sum_max = np.minimum(row.sum_min, low), np.maximum(row.sum_max, high)
     if row.limit:
         # A relu in the intermediate range takes negative values on purpose.
-        low = row.limit[0] if row.limit[0] < 0 else INT_RANGES["int64"][0]
-        row.overflowed += ((sums < low) | (sums > row.limit[1])).sum(axes)
-    if row.below is None or row.above is None:
-        return
-    value = _before_clamp(probe, sums)
-    low, high = _clamp(probe.node, graph)
-    row.below += (value < low).sum(axes)
-    row.above += (value > high).sum(axes)
-
-
-def _before_clamp(probe: Probe, sums: Array) -> Array:
-    attrs, sums = probe.node.attrs, sums.astype(np.int64)
-    if probe.node.op != "ChannelScale":
-        return staged_value(sums, attrs, probe.axis if probe.axis is not None else 1)
-    assert probe.limit and probe.axis is not None
-    shift = np.asarray(attrs.get("shift", [0]), np.int64)
-    if shift.size > 1:
-        shift = shift.reshape(-1, *[1] * (sums.ndim - probe.axis - 1))
-    # Left shifts wrap, they do not clip.
-    return shift_right(np.clip(sums, *probe.limit), np.maximum(shift, 0), attrs.get("rounding", "floor"))
+        least = row.limit[0] if row.limit[0] < 0 else INT_RANGES["int64"][0]
+        if np.any(low < least) or np.any(high > row.limit[1]):
+            row.overflowed += ((sums < least) | (sums > row.limit[1])).sum(axes)
+    if probe.unclamped and row.below is not None and row.above is not None:
+        value = trace[probe.unclamped]
+        clamp = _clamp(probe.node, graph)
+        row.below += np.count_nonzero(value < clamp[0], axes)
+        row.above += np.count_nonzero(value > clamp[1], axes)
 
 
 def _border(node: Node, model: QuantizedModel) -> Clipping:

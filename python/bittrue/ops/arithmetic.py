@@ -170,20 +170,16 @@ def _shift_with_offset(v: IntArray, shift: IntArray, rounding: str, offset: int)
     return np.where(shift > 0, shift_right(moved, shift, rounding), shift_right(v, shift, rounding) + offset)
 
 
-def staged_value(exact_sum: IntArray, attrs: Mapping[str, Any], axis: int = 1, divisor: Any = 1) -> IntArray:
-    """Accumulator rule, requantization and zero point of docs/quantized-graph.md: the value that the clamp takes."""
-    v = accumulate(np.asarray(exact_sum), attrs.get("acc", "exact64"))
-    zero_point = int(attrs.get("zero_point", 0))
-    if attrs.get("zero_point_order", "after_rounding") == "before_rounding":
-        return requantize(v, attrs, axis, divisor=divisor, offset=zero_point)
-    return requantize(v, attrs, axis, divisor=divisor) + zero_point
-
-
 def output_stage(
     exact_sum: IntArray, attrs: Mapping[str, Any], dtype: str, axis: int = 1, divisor: Any = 1
 ) -> IntArray:
-    """`staged_value`, clamped; returns values of `dtype`."""
-    v = staged_value(exact_sum, attrs, axis, divisor)
+    """Accumulator rule, requantization, zero point and clamp of docs/quantized-graph.md; returns values of `dtype`."""
+    v = accumulate(np.asarray(exact_sum), attrs.get("acc", "exact64"))
+    zero_point = int(attrs.get("zero_point", 0))
+    if attrs.get("zero_point_order", "after_rounding") == "before_rounding":
+        v = requantize(v, attrs, axis, divisor=divisor, offset=zero_point)
+    else:
+        v = requantize(v, attrs, axis, divisor=divisor) + zero_point
     lo, hi = INT_RANGES[dtype]
     return np.clip(v, attrs.get("clamp_min", lo), attrs.get("clamp_max", hi)).astype(dtype)
 
