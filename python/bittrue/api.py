@@ -164,6 +164,12 @@ def calibrate(
     return calibrate_graph(graph, data, method=method, parameters=parameters, model_sha256=sha, progress=progress)
 
 
+def check_table(table: CalibrationTable, model_path: Path) -> None:
+    """Raises DataError if the table says that it was made for another model file."""
+    if table.model_sha256 and table.model_sha256 != file_sha256(model_path):
+        raise DataError(f"the calibration table was made for another model than {model_path}")
+
+
 def reference_feeds(model: QuantizedModel, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Float samples as the inputs of a quantized model: quantized where the network takes quantized inputs."""
     result = {}
@@ -197,8 +203,8 @@ def compile(
     reference: float inputs of the reference run; random normal values from `seed` without. The reference data comes
     from the numpy models of the ops. Raises what `quantize` raises, and DataError if the table is of another model.
     """
-    if table and model_path and table.model_sha256 and table.model_sha256 != file_sha256(model_path):
-        raise DataError(f"the calibration table was made for another model than {model_path}")
+    if table and model_path:
+        check_table(table, model_path)
     options = QuantizeOptions(quant_input, quant_output, float_layers=frozenset(float_layers))
     model = quantize(graph, table.tensors if table else None, target, precision=precision, options=options)
     if reference is None:

@@ -213,3 +213,16 @@ def test_a_float_model_needs_target_and_data(capsys: pytest.CaptureFixture[str])
     for given_, missing in ((("--data", DIGITS / "test.npz"), "--target"), (("--target", "bm1684"), "--data")):
         code, _, err = run_cli(capsys, "audit", DIGITS / "digits.onnx", *given_)
         assert code == 2 and missing in err
+
+
+def test_a_table_of_another_model_is_refused(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads((table / "good.json").read_text()) | {"model_sha256": "0" * 64}
+    (tmp_path / "other.json").write_text(json.dumps(content))
+    code, _, err = run_cli(capsys, *arguments(tmp_path, "other.json"))
+    assert code == 4 and "another model" in err
+
+
+def test_other_precisions(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--target", "bm1684", "--precision", "fp32", "--data", DIGITS / "test.npz", "--limit", 5, "--overflow")
+    code, out, _ = run_cli(capsys, "audit", DIGITS / "digits.onnx", *options)
+    assert code == 0 and "agreement of top-1: 1.0000" in out and "0 of 0 limited accumulators" in out

@@ -25,7 +25,7 @@ from bittrue.ops.arithmetic import INT_RANGES
 from bittrue.runtime.session import Session
 from tests.audit.nets import DIGITS, one_node, pictures, quantized, run_cli, table_of, three_convolutions
 
-fast = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+fast = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def values(draw: Any, dtype: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -216,7 +216,7 @@ def run_overflow(
                     row_of = clippings.setdefault(name, Clipping(name, quant.threshold, quant.set_by, "float"))
                     lowest = -quant.threshold if quant.min < 0 else 0.0
                     row_of.look(x, (x > quant.threshold) | (x < lowest))
-        audit.samples += next(iter(record.feeds.values())).shape[0] if record.feeds else 1
+        audit.samples += record.samples
     if not audit.samples:
         raise DataError("no samples to audit")
     audit.thresholds = list(clippings.values())

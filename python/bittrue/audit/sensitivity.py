@@ -67,7 +67,7 @@ class MixedNetwork:
 
     @property
     def samples(self) -> int:
-        return sum(next(iter(r.feeds.values())).shape[0] for r in self.records)
+        return sum(r.samples for r in self.records)
 
     def quantized(self, float_layers: Sequence[str]) -> QuantizedModel:
         options = QuantizeOptions(float_layers=frozenset(float_layers))

@@ -79,6 +79,12 @@ class Record:
     feeds: dict[str, Array]
     labels: Array | None = None
 
+    @property
+    def samples(self) -> int:
+        """Size of the batch."""
+        first = next(iter(self.feeds.values()), None)
+        return int(first.shape[0]) if first is not None and first.ndim else 1
+
 
 class Records:
     """Records of a data set, read when they are used."""

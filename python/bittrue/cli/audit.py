@@ -14,6 +14,7 @@ from bittrue.audit.audit import DIVERGENCE_DB
 from bittrue.audit.layers import read_layer_list
 from bittrue.audit.task import judge_task
 from bittrue.calibrate.data import Record
+from bittrue.cli.data_options import preprocess_from
 from bittrue.cli.float_model import FloatModel, float_model_options, read_float_model
 from bittrue.cli.output import audit_result, write_csv, write_reports
 from bittrue.containers.context_dir import ContextDir
@@ -83,11 +84,12 @@ def audit_command(
     options = AuditOptions(overflow, divergence_db, top1_drop_max, significance)
     tables = Tables()
     if _is_quantized(model):
-        if not overflow or targets or float_layers or samples_file or top1_drop_max is not None:
+        of_floats = [targets, float_layers, samples_file, *(source[k] for k in ("table", "calibration", "shapes"))]
+        if not overflow or any(of_floats) or top1_drop_max is not None:
             raise UsageError(
                 f"{model}: a quantized model has an --overflow audit only; the others need its float model"
             )
-        result = _quantized(model, data, source["limit"], tables)
+        result = _quantized(model, data, source, tables)
     else:
         if not targets or not data:
             raise UsageError(f"{model}: a float model needs {'--data' if targets else '--target'}")
@@ -170,11 +172,11 @@ def _entry(read: FloatModel, quantized: QuantizedModel, options: AuditOptions, t
     return entry
 
 
-def _quantized(model: Path, data: Path | None, limit: int | None, tables: Tables) -> Result:
+def _quantized(model: Path, data: Path | None, source: dict[str, Any], tables: Tables) -> Result:
     """The overflow audit of a compiled model, on --data or on the reference inputs of a context directory."""
     quantized = api.load(model)
     if data:
-        records: Iterable[Record] = api.records(quantized.graph, data, limit=limit)
+        records: Iterable[Record] = api.records(quantized.graph, data, preprocess_from(source), source["limit"])
     elif model.is_dir():
         records = [Record("reference inputs", ContextDir.open(model).inputs[0])]
     else:

@@ -53,12 +53,18 @@ def read_float_model(
     shapes: tuple[str, ...],
     **preprocess: Any,
 ) -> FloatModel:
-    """Reads the model and its table, or calibrates on the data. integer: whether thresholds are needed."""
+    """Reads the model and its table, or calibrates on the data. integer: whether thresholds are needed.
+
+    Raises DataError for a table of another model.
+    """
     options = preprocess_from(preprocess)
     graph = api.load_float(model, shapes=api.parse_shapes(shapes))
     records = api.records(graph, data, options, limit)
     thresholds = None
-    if integer:
+    if integer and table:
+        thresholds = CalibrationTable.read(table)
+        api.check_table(thresholds, model)
+    elif integer:
         calibrating = api.records(graph, calibration or data, options, limit)
-        thresholds = CalibrationTable.read(table) if table else api.calibrate(graph, calibrating, method=method)
+        thresholds = api.calibrate(graph, calibrating, method=method, model_path=model)
     return FloatModel(graph, thresholds, records)
