@@ -67,14 +67,15 @@ def test_the_drop_interval_covers() -> None:
 
 
 def runs(shift: dict[int, str]) -> tuple[Any, Any]:
-    """Float and quantized runs of batches of two; `shift` plants an error in a layer for a sample by its number."""
+    """Float and quantized runs of batches of two; `shift` plants errors in layers (letters) for a sample by its number."""
 
     def run(feeds: Mapping[str, np.ndarray], wrong: dict[int, str]) -> dict[str, np.ndarray]:
         result = {n: np.ones((2, 5), np.float32) for n in ("a", "b", "c")} | {"y": np.zeros((2, 3), np.float32)}
         for i, number in enumerate(feeds["x"].ravel()):
             result["y"][i] = [2.0, 1.0, 0.0]
             if int(number) in wrong:
-                result[wrong[int(number)]][i] = 2.0
+                for layer in wrong[int(number)]:
+                    result[layer][i] = 2.0
                 result["y"][i] = [1.0, 1.5, 0.0]
         return result
 
@@ -94,15 +95,15 @@ def audited(shift: dict[int, str], count: int = 4, label: int | None = 0, limit:
 
 
 def test_flipped_samples_name_their_first_divergent_layer() -> None:
-    result = audited({3: "b", 4: "c"})
+    result = audited({3: "bc", 4: "c"})
     assert result.flips == 2 and result.lost == 2 and result.gained == 0 and result.agreement == 0.75
     first, second = result.flipped
     assert (first["sample"], first["key"], first["label"]) == (3, "r1", 0)
     assert (first["float"], first["quantized"], first["margin"], first["quantized_margin"]) == (0, 1, 1.0, 0.5)
-    # The planted layer has values 2 where float has 1: 0 dB; every other layer of this sample is exact.
+    # Planted layers have values 2 where float has 1: 0 dB; layer a of this sample is exact.
     assert first["divergence"] == first["lowest"] == {"layer": "b", "op": "Conv2d", "sqnr_db": 0.0}
     assert second["divergence"]["layer"] == "c"
-    assert audited({3: "b"}, limit=-1.0).flipped[0]["divergence"] is None
+    assert audited({3: "bc"}, limit=-1.0).flipped[0]["divergence"] is None
     assert any("separates at b" in line for line in render_audit(result.as_dict()))
 
 
