@@ -67,7 +67,7 @@ def test_the_drop_interval_covers() -> None:
 
 
 def runs(shift: dict[int, str]) -> tuple[Any, Any]:
-    """Float and quantized runs of batches of two; `shift` plants errors in layers (letters) for a sample by its number."""
+    """Float and quantized runs of batches of two; `shift`: number of a sample -> letters of its bad layers."""
 
     def run(feeds: Mapping[str, np.ndarray], wrong: dict[int, str]) -> dict[str, np.ndarray]:
         result = {n: np.ones((2, 5), np.float32) for n in ("a", "b", "c")} | {"y": np.zeros((2, 3), np.float32)}
