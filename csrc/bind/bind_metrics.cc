@@ -1,12 +1,80 @@
 #include <pybind11/numpy.h>
+#include <pybind11/stl.h>
 
 #include "bind/bind.h"
 #include "engine/errors.h"
+#include "metrics/compare.h"
 #include "metrics/histogram.h"
 
 namespace py = pybind11;
 
 namespace bittrue {
+namespace {
+
+py::dict as_dict(const Comparison& c) {
+  py::dict out;
+  out["n"] = c.n;
+  out["n_bad"] = c.bad;
+  out["first_bad"] = c.first_bad;
+  out["finite"] = c.finite;
+  out["nonfinite"] = c.nonfinite;
+  out["vendor_refuses"] = c.vendor_refuses;
+  out["nan_equal"] = c.nan_equal;
+  out["signed_zero"] = c.signed_zero;
+  out["nan_count"] = c.nans;
+  out["inf_count"] = c.infinities;
+  out["saturated_ref"] = c.saturated_ref;
+  out["saturated_got"] = c.saturated_got;
+  out["histogram"] = c.histogram.counts;
+  out["on_grid"] = c.on_grid;
+  out["distance"] = c.distance;
+  out["max_abs"] = c.largest;
+  out["max_relative"] = c.largest_relative;
+  out["max_vendor"] = c.largest_vendor;
+  out["max_ulp"] = c.largest_ulp;
+  out["sums"] = py::dict(py::arg("d") = c.d, py::arg("abs_d") = c.abs_d, py::arg("dd") = c.dd, py::arg("r") = c.r,
+                         py::arg("abs_r") = c.abs_r, py::arg("rr") = c.rr, py::arg("gg") = c.gg, py::arg("rg") = c.rg,
+                         py::arg("relative") = c.relative);
+  out["zeros"] = c.zeros;
+  std::vector<int64_t> worst;
+  for (const WorstElement& w : c.worst) worst.push_back(w.index);
+  out["worst"] = worst;
+  const auto size = static_cast<py::ssize_t>(c.channels.size());
+  py::array_t<double> channels({size, py::ssize_t{7}});
+  auto cells = channels.mutable_unchecked<2>();
+  for (py::ssize_t i = 0; i < size; ++i) {
+    const ChannelErrors& e = c.channels[static_cast<size_t>(i)];
+    const double row[] = {static_cast<double>(e.bad), e.largest, e.d, e.dd, e.rr, e.gg, e.rg};
+    for (py::ssize_t k = 0; k < 7; ++k) cells(i, k) = row[k];
+  }
+  out["channels"] = channels;
+  return out;
+}
+
+template <class T>
+bool compare_as(const py::array& r, const py::array& g, const ChannelView& view, double scale, size_t listed,
+                Comparison& result) {
+  if (!py::isinstance<py::array_t<T, py::array::c_style>>(r) || !py::isinstance<py::array_t<T, py::array::c_style>>(g))
+    return false;
+  Comparer<T> comparer(static_cast<const T*>(r.data()), static_cast<const T*>(g.data()), view, scale, listed);
+  const py::gil_scoped_release release;
+  result = comparer.run();
+  return true;
+}
+
+template <class... Types>
+py::dict compare(const py::array& r, const py::array& g, const std::array<int64_t, 3>& shape, double scale,
+                 int64_t listed) {
+  const ChannelView view{shape[0], shape[1], shape[2]};
+  if (r.size() != view.elements() || g.size() != view.elements() || view.channels < 1)
+    throw DataError("two arrays of one size are needed, as (outer, channels, inner)");
+  Comparison result;
+  if (!(compare_as<Types>(r, g, view, scale, static_cast<size_t>(listed), result) || ...))
+    throw DataError("two contiguous arrays of one integer or float type are needed");
+  return as_dict(result);
+}
+
+}  // namespace
 
 void bind_metrics(py::module_& m) {
   m.def(
@@ -21,6 +89,9 @@ void bind_metrics(py::module_& m) {
         return py::array_t<int64_t>(static_cast<py::ssize_t>(counts.size()), counts.data());
       },
       py::arg("x"), py::arg("width"), py::arg("bins"), "Counts of |x| > 0: bin = min(floor(|x| / width), bins - 1).");
+  m.def("compare", &compare<int8_t, uint8_t, int16_t, uint16_t, int32_t, uint32_t, int64_t, uint64_t, float, double>,
+        py::arg("ref"), py::arg("got"), py::arg("shape"), py::arg("scale") = 0.0, py::arg("listed") = 16,
+        "Counts, histogram and sums of two contiguous arrays of one type, seen as (outer, channels, inner).");
 }
 
 }  // namespace bittrue

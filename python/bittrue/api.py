@@ -34,10 +34,13 @@ from bittrue.ops import evaluate_graph
 from bittrue.quantize.context import QuantizeOptions
 from bittrue.quantize.model import QuantizedModel
 from bittrue.quantize.quantizer import quantize
+from bittrue.report.result import Result
 from bittrue.runtime.session import RunResult, Session
 from bittrue.targets.loader import load_target
-from bittrue.verify.compare import compare
-from bittrue.verify.verify import verify
+from bittrue.targets.override import file_record, load_override
+from bittrue.verify import compare as compare_module
+from bittrue.verify import verify as verify_module
+from bittrue.verify.policy import Policy, load_policy, tolerance
 
 __all__ = [
     "AuditResult", "Budget", "InstructionSession", "MixedNetwork", "OverflowAudit", "RunResult", "Sensitivity",
@@ -67,6 +70,47 @@ def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
 def load_float(path: Path | str, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
     """The float graph of a model file. See `bittrue.importers.load_float_graph`."""
     return load_float_graph(path, input_shapes=shapes)
+
+
+def policy_of(policy: Policy | Path | str | None, accuracy_f: float | None, accuracy_i: int) -> Policy:
+    """A policy, from its file or from the two tolerances of the vendor's tester. Raises UsageError for both."""
+    if policy is None:
+        return tolerance(accuracy_f, accuracy_i)
+    if accuracy_f is not None or accuracy_i:
+        raise UsageError("a policy and accuracy_f or accuracy_i: give one of them")
+    return policy if isinstance(policy, Policy) else load_policy(policy)
+
+
+def verify(
+    directory: Path | str,
+    *,
+    policy: Policy | Path | str | None = None,
+    accuracy_f: float | None = None,
+    accuracy_i: int = 0,
+    stream: verify_module.StreamOptions | None = None,
+    **options: Any,
+) -> Result:
+    """Simulates a context directory and compares it with its reference data.
+
+    policy: what may differ (a policy or its file), or the two tolerances of the vendor's tester; default: nothing.
+    options: the other fields of `bittrue.verify.verify.Options`. stream: of compiled command streams.
+    Raises what `bittrue.verify.verify.verify` raises.
+    """
+    chosen = verify_module.Options(policy=policy_of(policy, accuracy_f, accuracy_i), **options)
+    return verify_module.verify(directory, chosen, stream)
+
+
+def compare(
+    ref: Path | str,
+    got: Path | str,
+    *,
+    policy: Policy | Path | str | None = None,
+    accuracy_f: float | None = None,
+    accuracy_i: int = 0,
+) -> Result:
+    """Compares two tensor archives by name. policy and tolerances: see `verify`. Raises DataError if nothing could be
+    compared."""
+    return compare_module.compare(ref, got, policy=policy_of(policy, accuracy_f, accuracy_i))
 
 
 def is_quantized_onnx(path: Path) -> bool:
@@ -124,16 +168,20 @@ def open_session(
     threads: int | None = None,
     gdma_first: bool = True,
     check_uninitialized: bool = False,
+    profile: Path | None = None,
 ) -> Session | InstructionSession:
     """A runnable stage: a quantized graph, or the command streams of a compiled BM1684 network.
 
-    path_: instruction set path. gdma_first, check_uninitialized: of command streams, see `InstructionSession`.
+    path_: instruction set path. profile: changed rules of the target, for graphs. gdma_first, check_uninitialized: of
+    command streams, see `InstructionSession`.
     Raises what `load` raises.
     """
     file = Path(path)
     if file.suffix.lower() != ".onnx":
         model, ref = find_stage(file, net=net, stage=stage)
         if stage_kind(ref.stage) == "instructions":
+            if profile:
+                raise UsageError(f"{file}: a target profile changes graphs; this is a command stream")
             return InstructionSession(
                 model,
                 ref,
@@ -142,7 +190,20 @@ def open_session(
                 gdma_first=gdma_first,
                 check_uninitialized=check_uninitialized,
             )
-    return Session(load(file, net=net, stage=stage).graph, path=path_, threads=threads)
+    quantized = load(file, net=net, stage=stage)
+    apply_profile(quantized, profile)
+    return Session(quantized.graph, path=path_, threads=threads)
+
+
+def apply_profile(model: QuantizedModel, profile: Path | None) -> None:
+    """Changes a model's arithmetic as a user's profile says, and records it in the model.
+
+    Raises what `load_override` raises.
+    """
+    if profile is None:
+        return
+    changed = load_override(profile, model.target).apply(model.graph)
+    model.meta |= {**file_record(profile), "profile_layers": changed}
 
 
 def records(graph: Graph, data: Path, options: Preprocess | None = None, limit: int | None = None) -> Records:
@@ -196,17 +257,20 @@ def compile(
     quant_input: bool = False,
     quant_output: bool = False,
     float_layers: Iterable[str] = (),
+    profile: Path | None = None,
     seed: int = 0,
 ) -> QuantizedModel:
     """Quantizes a float graph and writes a context directory.
 
-    reference: float inputs of the reference run; random normal values from `seed` without. The reference data comes
-    from the numpy models of the ops. Raises what `quantize` raises, and DataError if the table is of another model.
+    profile: changed rules of the target. reference: float inputs of the reference run; random normal values from `seed`
+    without. The reference data comes from the numpy models of the ops. Raises what `quantize` raises, and DataError if
+    the table is of another model.
     """
     if table and model_path:
         check_table(table, model_path)
     options = QuantizeOptions(quant_input, quant_output, float_layers=frozenset(float_layers))
     model = quantize(graph, table.tensors if table else None, target, precision=precision, options=options)
+    apply_profile(model, profile)
     if reference is None:
         rng = np.random.default_rng(seed)
         reference = {n: rng.normal(0, 1, graph.types[n].shape).astype(np.float32) for n in graph.inputs}

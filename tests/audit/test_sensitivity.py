@@ -232,6 +232,25 @@ def test_command_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert code == 0 and "FloatConv2d" in out
 
 
+def test_changed_rules_of_a_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A profile whose convolutions round down: every verb here simulates it."""
+    model, data, result = three_convolutions(tmp_path), tmp_path / "data.npz", tmp_path / "r.json"
+    np.savez(data, x=np.concatenate([r.feeds["x"] for r in pictures(3)]))
+    profile = tmp_path / "floor.yaml"
+    rule = "{op: Conv2d, set: {rounding: floor}}"
+    profile.write_text(f"schema: bittrue-profile/1\ntarget: bm1684\nrules: [{rule}]\n")
+    common = ("--target", "bm1684", "--data", data, "--method", "max", "--json", result)
+    figures: dict[str, list[float]] = {"plain": [], "floor": []}
+    for name, more in (("plain", ()), ("floor", ("--profile", profile))):
+        assert run_cli(capsys, "audit", model, *common, *more)[0] == 0
+        layers = json.loads(result.read_text())["audit"]["layers"]
+        figures[name] += [e["sqnr_db"] for e in layers if e["name"] == "r2"]
+        assert run_cli(capsys, "sensitivity", model, *common, *more)[0] == 0
+        found = json.loads(result.read_text())["audit"]["sensitivity"]
+        figures[name] += [found["quantized"]["sqnr_db"], min(e["only"]["sqnr_db"] for e in found["layers"])]
+    assert all(a > b + 0.5 for a, b in zip(figures["plain"], figures["floor"], strict=True))
+
+
 @pytest.mark.parametrize(
     ("code", "text", "arguments"),
     [

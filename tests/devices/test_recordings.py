@@ -15,7 +15,8 @@ from bittrue.devices.bm1684.match import TensorCollector, match_tensors
 from bittrue.devices.bm1684.replay import replay
 from bittrue.devices.bm1684.session import Group, InstructionSession
 from bittrue.errors import DataError, UnsupportedError
-from bittrue.verify.verify import verify
+from bittrue.verify.policy import tolerance
+from bittrue.verify.verify import Options, verify
 from tests.shared import PATHS, SHARED, needs_shared
 
 # name -> elements; the references were written by the vendor's simulator or by copies
@@ -54,7 +55,7 @@ def test_a_reference_of_a_float_framework() -> None:
     """Its makers computed it in floats: equal within 3.9e-6, 1,044 of 1,089 values differ in their last bits."""
     exact = verify(models() / "reconnet")
     assert not exact.summary.passed and exact.summary.mismatches == 1044
-    assert verify(models() / "reconnet", accuracy_f=0.01).summary.passed
+    assert verify(models() / "reconnet", Options(policy=tolerance(accuracy_f=0.01))).summary.passed
 
 
 @needs_shared

@@ -57,7 +57,6 @@ def tensor(name: str, index: int, verdict: str = "EQUAL", **more: Any) -> dict[s
         "evidence": "measured",
         "n": 12544,
         "n_bad": 37 if bad else 0,
-        "lsb_max": 4 if bad else 0,
         "cosine": 0.99999999 if bad else 1.0,
         "sqnr_db": 38.25 if bad else "Infinity",
         "max_abs": 0.04 if bad else 0.0,

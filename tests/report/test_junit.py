@@ -12,7 +12,7 @@ from bittrue.report.junit import render_junit
 
 def tensor(name: str, verdict: str, **more: Any) -> dict[str, Any]:
     content = {"name": name, "index": 0, "op": "Conv2d", "role": "inner", "verdict": verdict, "n": 64, "n_bad": 3}
-    return {**content, "lsb_max": 2, "worst": [{"index": [0, 1], "ref": 5, "got": 7}], **more}
+    return {**content, "max_abs": 2, "worst": [{"index": [0, 1], "ref": 5, "got": 7}], **more}
 
 
 def result(*tensors: dict[str, Any], error: str = "") -> dict[str, Any]:

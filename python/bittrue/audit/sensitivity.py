@@ -34,6 +34,7 @@ def quiet(what: str) -> None:
 class MixedNetwork:
     """A float network, its calibration and its data; scores any choice of float layers by simulation.
 
+    adjust: changes the arithmetic of every quantized model, as a user's profile says.
     Raises DataError without samples.
     """
 
@@ -44,11 +45,13 @@ class MixedNetwork:
         target: str,
         records: Sequence[Record],
         *,
+        adjust: Callable[[QuantizedModel], None] | None = None,
         threads: int | None = None,
     ) -> None:
         if not records:
             raise DataError("no samples to measure on")
         self.graph, self.thresholds, self.records, self.threads = graph, thresholds, records, threads
+        self._adjust = adjust
         self.target: Target = load_target(target)
         floats = [o for o in graph.outputs if graph.types[o].dtype == "float32"]
         if not floats:
@@ -71,7 +74,10 @@ class MixedNetwork:
 
     def quantized(self, float_layers: Sequence[str]) -> QuantizedModel:
         options = QuantizeOptions(float_layers=frozenset(float_layers))
-        return quantize(self.graph, self.thresholds, self.target, options=options)
+        model = quantize(self.graph, self.thresholds, self.target, options=options)
+        if self._adjust:
+            self._adjust(model)
+        return model
 
     def simulate(self, model: QuantizedModel) -> Score:
         """A whole network on all samples."""

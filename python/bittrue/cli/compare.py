@@ -8,13 +8,13 @@ import click
 
 from bittrue import api
 from bittrue.cli.output import finish
+from bittrue.cli.policy_options import policy_options
 
 
 @click.command("compare")
 @click.argument("ref", type=click.Path(path_type=Path))
 @click.argument("got", type=click.Path(path_type=Path))
-@click.option("--accuracy_f", type=float, help="Float tolerance of the vendor's rule; default: bit-exact.")
-@click.option("--accuracy_i", type=int, default=0, show_default=True, help="Integer tolerance.")
+@policy_options
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result file.")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write the HTML report.")
 @click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write JUnit XML.")
@@ -22,6 +22,7 @@ from bittrue.cli.output import finish
 def compare_command(
     ref: Path,
     got: Path,
+    policy_file: Path | None,
     accuracy_f: float | None,
     accuracy_i: int,
     json_file: Path | None,
@@ -37,5 +38,5 @@ def compare_command(
     Example:
       bittrue compare reference.npz got.npz --accuracy_i 1
     """
-    result = api.compare(ref, got, accuracy_f=accuracy_f, accuracy_i=accuracy_i)
+    result = api.compare(ref, got, policy=policy_file, accuracy_f=accuracy_f, accuracy_i=accuracy_i)
     finish(result, json_file, html_file, junit_file, verbose=verbose)

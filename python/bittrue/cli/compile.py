@@ -28,6 +28,13 @@ from bittrue.errors import UsageError
 @click.option("--quant-input", is_flag=True, help="The network takes quantized inputs.")
 @click.option("--quant-output", is_flag=True, help="The network returns quantized outputs.")
 @click.option("--float-layers", metavar="FILE|A,B", help="Layers that stay in float, as `tune --write-layers` writes.")
+@click.option(
+    "--profile",
+    "--target-profile",
+    "profile",
+    type=click.Path(path_type=Path),
+    help="Changed rules of the target (`bittrue explain --write-profile`).",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random reference inputs without --data.")
 @preprocess_options
 def compile_command(
@@ -44,6 +51,7 @@ def compile_command(
     quant_input: bool,
     quant_output: bool,
     float_layers: str | None,
+    profile: Path | None,
     seed: int,
     **preprocess: Any,
 ) -> None:
@@ -80,6 +88,7 @@ def compile_command(
         quant_input=quant_input,
         quant_output=quant_output,
         float_layers=read_layer_list(float_layers) if float_layers else (),
+        profile=profile,
         seed=seed,
     )
     click.echo(f"{outdir}: {len(compiled.graph.nodes)} layers for {compiled.target} {compiled.precision}")

@@ -19,9 +19,16 @@ _path = click.Path(path_type=Path)
 
 
 def float_model_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the model's options; `read_float_model` takes them."""
+    """Adds the model's options; `read_float_model` takes all but `profile`."""
     function = preprocess_options(function)
     for option in (
+        click.option(
+            "--profile",
+            "--target-profile",
+            "profile",
+            type=_path,
+            help="Changed rules of the target (`bittrue explain --write-profile`).",
+        ),
         click.option("--shape", "shapes", multiple=True, help="Shape of an input, name=1x3x224x224."),
         click.option("--limit", type=click.IntRange(1), help="Use only the first N records."),
         click.option("--method", default="kl", show_default=True, help="Threshold method when calibrating here."),

@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from bittrue import api
+from bittrue.containers.archive import open_archive
 from bittrue.containers.bmodel import read_bmodel
 from bittrue.containers.build import stage_kind
 from bittrue.errors import DataError
 from bittrue.graph.ir import Graph
-from bittrue.verify.compare import read_archive
 
 
 def _graph_facts(graph: Graph) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def facts_of(path: Path) -> dict[str, Any]:
             return {"kind": f"quantized graph for {model_q.target} {model_q.precision}", **_graph_facts(model_q.graph)}
         return {"kind": "float model", **_graph_facts(api.load_float(path))}
     if suffix == ".npz":
-        arrays = read_archive(path)
+        arrays = open_archive(path)
         return {"kind": "tensor archive", "tensors": {k: f"{v.dtype} {list(v.shape)}" for k, v in arrays.items()}}
     if suffix == ".json":
         try:

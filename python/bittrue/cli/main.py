@@ -22,6 +22,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "run": ("run", "run_command", "simulate a compiled model"),
     "verify": ("verify", "verify_command", "simulate a context directory and compare it with its reference data"),
     "compare": ("compare", "compare_command", "two tensor archives"),
+    "explain": ("explain", "explain_command", "why a layer differs, with proof"),
+    "judge": ("judge", "judge_command", "a stored result again, under another policy"),
     "audit": ("audit", "audit_command", "accuracy of the quantized model on labelled data"),
     "sensitivity": ("sensitivity", "sensitivity_command", "which layers cost accuracy"),
     "tune": ("tune", "tune_command", "float layers under a budget, each step simulated"),

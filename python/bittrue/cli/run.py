@@ -14,6 +14,7 @@ import numpy as np
 from bittrue import api
 from bittrue.cli.output import write_reports
 from bittrue.cli.stream_options import stream_options
+from bittrue.containers.archive import open_archive
 from bittrue.devices.bm1684.profile import profile_session
 from bittrue.devices.bm1684.session import Group, InstructionSession
 from bittrue.devices.bm1684.stepping import Breakpoint, dump_tensor
@@ -21,7 +22,6 @@ from bittrue.devices.bm1684.trace import TraceWriter
 from bittrue.errors import UsageError
 from bittrue.report.result import new_result
 from bittrue.runtime.session import Session
-from bittrue.verify.compare import read_archive
 
 _path = click.Path(path_type=Path)
 
@@ -44,6 +44,7 @@ _path = click.Path(path_type=Path)
     metavar="SPEC",
     help="Also write an operand of the --break-at command (opd0, res0, src, ..) or ADDRESS:TYPE:SHAPE.",
 )
+@click.option("--target-profile", type=_path, help="Graphs: changed rules of the target (`bittrue explain`).")
 @click.option("--profile", is_flag=True, help="Command streams: estimate cycles and bytes moved on the chip.")
 @click.option("--timeline", type=_path, help="Write the estimated timeline in Chrome's trace format (.json).")
 @click.option("--html", "html_file", type=_path, help="Write the profile as an HTML report.")
@@ -58,6 +59,7 @@ def run_command(
     stage: int,
     path: str | None,
     threads: int | None,
+    target_profile: Path | None,
     **stream: Any,
 ) -> None:
     """Simulate a compiled model (.bmodel, quantized .onnx or context directory) bit by bit.
@@ -79,8 +81,9 @@ def run_command(
         threads=threads,
         gdma_first=prefer == "gdma",
         check_uninitialized=stream.pop("check_uninitialized"),
+        profile=target_profile,
     )
-    feeds = read_archive(input_file)
+    feeds = open_archive(input_file)
     if isinstance(session, InstructionSession):
         if all_tensors or counters:
             raise UsageError(f"{file}: a command stream has no layers; use --trace")

@@ -16,11 +16,20 @@ from bittrue.report.audit_text import render_audit
 _path = click.Path(path_type=Path)
 
 
-def read_network(model: Path, target: str, data: Path, threads: int | None, source: dict[str, Any]) -> api.MixedNetwork:
+def read_network(
+    model: Path, target: str, data: Path, profile: Path | None, threads: int | None, source: dict[str, Any]
+) -> api.MixedNetwork:
     """The network with its calibration and all of its samples."""
     read = read_float_model(model, data, **source)
     assert read.thresholds
-    return api.MixedNetwork(read.graph, read.thresholds.tensors, target, list(read.records), threads=threads)
+    return api.MixedNetwork(
+        read.graph,
+        read.thresholds.tensors,
+        target,
+        list(read.records),
+        adjust=lambda m: api.apply_profile(m, profile),
+        threads=threads,
+    )
 
 
 @click.command("sensitivity")
@@ -38,6 +47,7 @@ def sensitivity_command(
     threads: int | None,
     json_file: Path | None,
     html_file: Path | None,
+    profile: Path | None,
     **source: Any,
 ) -> None:
     """Measure what each layer costs, by simulation: only this layer quantized and everything else exact, and the whole
@@ -47,7 +57,7 @@ def sensitivity_command(
     Example:
       bittrue sensitivity model.onnx --target bm1684 --data labelled.npz --limit 64
     """
-    network = read_network(model, target, data, threads, source)
+    network = read_network(model, target, data, profile, threads, source)
     with steps("sensitivity", 2 * len(network.layers)) as progress:
         found = api.sensitivity(network, progress)
     result = audit_result("sensitivity", model.stem, [network.whole], threads)

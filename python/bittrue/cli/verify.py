@@ -8,15 +8,31 @@ import click
 
 from bittrue import api
 from bittrue.cli.output import finish
+from bittrue.cli.policy_options import policy_options
 from bittrue.cli.stream_options import stream_options
 from bittrue.verify.verify import StreamOptions
 
 
 @click.command("verify")
 @click.option("-d", "--context_dir", "directory", type=click.Path(path_type=Path), required=True)
-@click.option("--accuracy_f", type=float, help="Float tolerance of the vendor's rule; default: bit-exact.")
-@click.option("--accuracy_i", type=int, default=0, show_default=True, help="Integer tolerance.")
+@policy_options
 @click.option("--layers/--no-layers", default=True, help="Compare every layer with layers_ref.npz where it exists.")
+@click.option(
+    "--layer_ref",
+    "--device-dump",
+    "layer_reference",
+    type=click.Path(path_type=Path),
+    help="Layer tensors to compare with instead of layers_ref.npz: .npz, or a folder of .npy files.",
+)
+@click.option("--max-memory", type=int, default=2048, show_default=True, help="MiB for layer tensors at once.")
+@click.option("--explain/--no-explain", default=True, help="Look for the cause of layers that are wrong.")
+@click.option(
+    "--profile",
+    "--target-profile",
+    "profile",
+    type=click.Path(path_type=Path),
+    help="Changed rules of the target, as `bittrue explain --write-profile` writes them.",
+)
 @click.option("--net_idx", type=int, help="Only this network.")
 @click.option("--stage_idx", type=int, help="Only this stage.")
 @click.option("--reference", type=click.Path(path_type=Path), help="Command streams: compare with an earlier trace.")
@@ -34,9 +50,14 @@ from bittrue.verify.verify import StreamOptions
 @stream_options
 def verify_command(
     directory: Path,
+    policy_file: Path | None,
     accuracy_f: float | None,
     accuracy_i: int,
     layers: bool,
+    layer_reference: Path | None,
+    max_memory: int,
+    explain: bool,
+    profile: Path | None,
     net_idx: int | None,
     stage_idx: int | None,
     trace: Path | None,
@@ -66,13 +87,18 @@ def verify_command(
     """
     result = api.verify(
         directory,
+        policy=policy_file,
         accuracy_f=accuracy_f,
         accuracy_i=accuracy_i,
+        stream=StreamOptions(trace, trace_level, reference, check_uninitialized, prefer == "gdma", model),
         layers=layers,
+        layer_reference=layer_reference,
         net_idx=net_idx,
         stage_idx=stage_idx,
         path=path,
         threads=threads,
-        stream=StreamOptions(trace, trace_level, reference, check_uninitialized, prefer == "gdma", model),
+        max_memory=max_memory << 20,
+        explain=explain,
+        profile=profile,
     )
     finish(result, json_file, html_file, junit_file, verbose=verbose)

@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from bittrue.containers.archive import NpzArchive
 from bittrue.containers.bmodel import Bmodel, read_bmodel, write_bmodel
 from bittrue.containers.refdata import Arrays, StageIo, io_info_text, model_io, read_refdata, write_refdata
 from bittrue.errors import DataError
@@ -77,23 +77,9 @@ class ContextDir:
         return (self.path / LAYERS).is_file()
 
     @cached_property
-    def layers(self) -> Arrays:
+    def layers(self) -> Mapping[str, np.ndarray]:
         """Layer outputs for the reference inputs of the first stage: tensor name -> array; {} when not stored."""
-        if not self.has_layers:
-            return {}
-        return load_npz(self.path / LAYERS)
-
-
-def load_npz(path: str | os.PathLike[str]) -> Arrays:
-    """All arrays of an .npz file, without pickles. Raises DataError for unreadable files and duplicate names."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            twice = [name for name, k in Counter(archive.files).items() if k > 1]
-            if twice:
-                raise DataError(f"{os.fspath(path)}: array '{twice[0]}' stands twice")
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as e:
-        raise DataError(f"{os.fspath(path)} is not a readable .npz file: {e}") from e
+        return NpzArchive(self.path / LAYERS) if self.has_layers else {}
 
 
 def save_npz(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:

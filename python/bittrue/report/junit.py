@@ -60,12 +60,12 @@ def _suite(root: ET.Element, name: str, classname: str, time: str, tensors: list
 
 def _sentence(t: dict[str, Any], verdict: str) -> str:
     where = f"{t.get('op') or t.get('dtype') or 'tensor'} {t.get('layer') or t.get('name') or ''}".strip()
-    if verdict == "MISSING":
-        return f"{where}: the reference has this tensor, the run does not"
     if not t.get("n"):
-        return f"{where}: {verdict}, not compared"
+        return f"{where}: {verdict}, {t.get('detail') or 'not compared'}"
     counts = f"{t.get('n_bad', 0)} of {t['n']} elements differ"
-    return f"{where}: {verdict}, {counts}, largest difference {t.get('lsb_max', 'unknown')}"
+    sentence = f"{where}: {verdict}, {counts}, largest difference {t.get('max_abs', 'unknown')}"
+    causes = [str(c.get("sentence") or "") for c in t.get("causes") or []]
+    return "; ".join(part for part in (sentence, str(t.get("origin") or ""), *causes[:1]) if part)
 
 
 def _place(w: dict[str, Any]) -> str:

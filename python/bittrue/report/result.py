@@ -20,16 +20,40 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bittrue import __version__
 from bittrue.containers.bmodel import write_atomic
 from bittrue.errors import DataError
-from bittrue.verify.verdict import PASSING
+from bittrue.verify.metrics import TensorMetrics
+from bittrue.verify.policy import Policy, TensorFacts
+from bittrue.verify.verdict import PASSING, Verdict, is_required, judge_metrics
 
 SCHEMA = "bittrue-result/1"
-Number = float | str | None  # non-finite numbers are the strings "NaN", "Infinity", "-Infinity"
+BORN = {"BORN_HERE", "BOTH"}  # origins of layers that are wrong on the reference's own inputs
 
 
-class TensorResult(BaseModel):
-    """One compared tensor."""
+class Cause(BaseModel):
+    """One explanation of a layer's difference. cls, label: the structural class (docs/explain.md).
 
-    model_config = ConfigDict(extra="allow")
+    status: PROVEN (the one change `hypothesis` makes all `elements` equal), SUPPORTED (the pattern fits `explained` of
+    the differing elements) or UNKNOWN. change: node attribute -> value that `--write-profile` writes.
+    """
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+    cls: str = Field(alias="class")
+    label: str = ""
+    status: str
+    hypothesis: str = ""
+    explained: float = 0.0
+    elements: int = 0
+    change: dict[str, Any] = {}
+    sentence: str = ""
+
+
+class TensorResult(TensorMetrics):
+    """One compared tensor: the fields of `TensorMetrics` and these.
+
+    rule: the policy's rule that decided. detail: why, in words. required: whether the tensor can fail the run.
+    origin: BORN_HERE, INHERITED, BOTH, MASKED, UNRESOLVED, or "" (clean or not examined); local: metrics of the layer
+    simulated alone on the reference's own inputs; explains: later failures that inherit from this layer.
+    """
+
     name: str
     index: int
     layer: str = ""
@@ -38,21 +62,45 @@ class TensorResult(BaseModel):
     evidence: str = ""
     shape: list[int]
     dtype: str
+    layout: str = ""
+    scale: float | None = None
+    zero_point: int | None = None
     verdict: str
-    n: int = 0
-    n_bad: int = 0
-    lsb_max: Number = 0
-    bias: Number = 0
-    max_abs: Number = 0
-    cosine: Number = None
-    sqnr_db: Number = None
-    rel_l2: Number = None
-    mre: Number = None
-    worst: list[dict[str, Any]] = []
+    rule: str = ""
+    detail: str = ""
+    required: bool = True
+    origin: str = ""
+    region: list[str] = Field(default_factory=list)
+    local: dict[str, Any] = Field(default_factory=dict)
+    explains: list[str] = Field(default_factory=list)
+    causes: list[Cause] = Field(default_factory=list)
 
     @property
     def passed(self) -> bool:
-        return self.verdict in PASSING
+        return self.verdict in PASSING or not self.required
+
+    @property
+    def title(self) -> str:
+        """How sentences name it."""
+        return f"layer {self.index} {self.layer or self.name}"
+
+    def apply(self, verdict: Verdict) -> None:
+        """Takes a verdict over."""
+        self.verdict, self.rule, self.detail = verdict.word, verdict.rule, verdict.detail
+        self.required = verdict.required
+
+    @property
+    def facts(self) -> TensorFacts:
+        """What policy rules match on; the target is the run's."""
+        return TensorFacts(name=self.name, op=self.op, dtype=self.dtype, role=self.role, index=self.index)
+
+
+def failure_sentence(t: TensorResult) -> str:
+    """What is wrong with a failing tensor, and why if that is known."""
+    kind = ", ".join(part for part in (t.op or t.dtype, t.origin) if part)
+    counts = f"{t.verdict}, {t.n_bad} of {t.n} elements differ, largest difference {t.max_abs:g}" if t.n else t.verdict
+    sentence = f"{t.title} ({kind}): {counts}" + (f"; {t.detail}" if t.detail else "")
+    return f"{sentence}; {t.causes[0].sentence}" if t.causes else sentence
 
 
 class StageResult(BaseModel):
@@ -75,11 +123,14 @@ class Summary(BaseModel):
     model_config = ConfigDict(extra="allow")
     compared: int = 0
     equal: int = 0
+    within: int = 0
     failed: int = 0
     missing: int = 0
+    extra: int = 0
     elements: int = 0
     mismatches: int = 0
     first_divergent: str | None = None
+    first_visible: str | None = None
     passed: bool = False
     sentence: str = ""
 
@@ -95,6 +146,8 @@ class Result(BaseModel):
     environment: dict[str, Any] = {}
     model: dict[str, Any] = {}
     target: dict[str, Any] = {}
+    sources: dict[str, Any] = {}
+    policy: dict[str, Any] = {}
     inputs: list[dict[str, Any]] = []
     nets: list[StageResult] = []
     audit: dict[str, Any] | None = None
@@ -102,6 +155,18 @@ class Result(BaseModel):
     matches: list[dict[str, Any]] = []
     summary: Summary = Summary()
     warnings: list[str] = []
+
+    def judge(self, policy: Policy) -> None:
+        """Judges the stored metrics again under another policy."""
+        for net in self.nets:
+            for t in net.tensors:
+                facts = t.facts.model_copy(update={"target": str(self.target.get("name", ""))})
+                if t.verdict in ("MISSING", "EXTRA", "NOT_COMPARABLE"):
+                    t.required = is_required(facts, policy)
+                else:
+                    t.apply(judge_metrics(t, facts, policy))
+        self.policy = policy.summary()
+        self.summarize()
 
     def add_stage(self, name: str, stage: int, tensors: list[TensorResult], error: str = "") -> None:
         """Adds a stage and renews the summary."""
@@ -113,27 +178,28 @@ class Result(BaseModel):
         tensors = [t for n in self.nets for t in n.tensors]
         failing = [t for t in tensors if not t.passed]
         # Layers come in execution order; network outputs repeat the last ones.
-        first = next((t for t in failing if t.role == "inner"), failing[0] if failing else None)
+        visible = next((t for t in failing if t.role == "inner"), failing[0] if failing else None)
+        first = next((t for t in failing if t.origin in BORN), visible)
+        words = Counter(t.verdict for t in tensors)
         s = Summary(
             compared=sum(1 for t in tensors if t.n),
-            equal=sum(1 for t in tensors if t.verdict == "EQUAL"),
+            equal=words["EQUAL"],
+            within=words["WITHIN"],
             failed=len(failing),
-            missing=sum(1 for t in tensors if t.verdict == "MISSING"),
+            missing=words["MISSING"],
+            extra=words["EXTRA"],
             elements=sum(t.n for t in tensors),
             mismatches=sum(t.n_bad for t in tensors),
             passed=bool(self.nets) and all(n.passed for n in self.nets),
         )
-        if first:
-            s.first_divergent = f"layer {first.index} {first.layer or first.name}"
-            s.sentence = (
-                f"{s.first_divergent} ({first.op or first.dtype}): {first.verdict}, {first.n_bad} of {first.n} "
-                f"elements differ, largest difference {first.lsb_max}"
-            )
+        if first and visible:
+            s.first_divergent, s.first_visible = first.title, visible.title
+            s.sentence = failure_sentence(first)
         elif s.passed:
-            within = sum(1 for t in tensors if t.verdict == "WITHIN")
             s.sentence = f"{s.equal} of {s.compared} tensors equal: {s.mismatches} of {s.elements} elements differ"
-            if within:
-                s.sentence += f", {within} tensors inside the tolerance"
+            similar = words["SIMILAR"]
+            s.sentence += f", {s.within} tensors inside the tolerance" if s.within else ""
+            s.sentence += f", {similar} similar by their averages only" if similar else ""
         self.summary = s
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,21 +6,22 @@ from bittrue.report.audit_text import render_audit
 from bittrue.report.result import Result, TensorResult
 
 HEADER = (
-    f"{'#':>4} {'layer':<34} {'op':<16} {'verdict':<10} {'bad':>8} {'max':>8} {'cosine':>9} {'SQNR dB':>8} evidence"
+    f"{'#':>4} {'layer':<34} {'op':<16} {'verdict':<14} {'origin':<10} {'bad':>8} {'max':>8} {'cosine':>9} "
+    f"{'SQNR dB':>8} evidence"
 )
 
 
-def _number(value: float | str | None, width: int, digits: int) -> str:
-    if isinstance(value, str):  # non-finite numbers of a stored result
-        value = float(value)
+def _number(value: float | None, width: int, digits: int) -> str:
     return " " * width if value is None else f"{value:>{width}.{digits}f}"
 
 
 def _row(t: TensorResult) -> str:
     name = t.layer or t.name
-    largest = _number(t.lsb_max, 8, 0 if t.dtype.startswith(("int", "uint")) else 5)
+    if not t.n:
+        return f"{t.index:>4} {name[:34]:<34} {t.op:<16} {t.verdict:<14} {t.detail}"
+    largest = _number(t.max_abs, 8, 0 if t.dtype.startswith(("int", "uint")) else 5)
     return (
-        f"{t.index:>4} {name[:34]:<34} {t.op:<16} {t.verdict:<10} {t.n_bad:>8} {largest} "
+        f"{t.index:>4} {name[:34]:<34} {t.op:<16} {t.verdict:<14} {t.origin:<10} {t.n_bad:>8} {largest} "
         f"{_number(t.cosine, 9, 6)} {_number(t.sqnr_db, 8, 2)} {t.evidence}"
     )
 

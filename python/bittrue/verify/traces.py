@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ import numpy as np
 from bittrue.devices.bm1684.trace import COMMANDS, command_lines, is_trace, label_of
 from bittrue.errors import DataError
 from bittrue.report.result import TensorResult
-from bittrue.verify.verdict import Tolerance, judge
+from bittrue.verify.policy import Policy
+from bittrue.verify.verdict import judge_pair
 
 Array = np.ndarray[Any, Any]
 __all__ = ["compare_traces", "first_difference", "is_trace"]
 
 
-def compare_traces(ref: Mapping[str, Array], got: Mapping[str, Array], tolerance: Tolerance) -> list[TensorResult]:
+def compare_traces(ref: Mapping[str, Array], got: Mapping[str, Array], policy: Policy) -> list[TensorResult]:
     """One result per traced tensor, in the execution order of `ref`; `layer` is the command label, `op` its operation.
 
     ref, got: archives with a `trace.commands` member (lazily read ones do). Raises DataError for other archives.
@@ -29,22 +31,21 @@ def compare_traces(ref: Mapping[str, Array], got: Mapping[str, Array], tolerance
         if name == COMMANDS:
             continue
         r, g = ref.get(name, None), got.get(name, None)
-        verdict, metrics = judge(r, g, tolerance)
         seen = r if r is not None else g
         assert seen is not None
-        label = label_of(name)
-        results.append(
-            TensorResult(
-                name=name,
-                index=index,
-                layer=name,
-                op=operation(lines.get(label, "")),
-                shape=list(seen.shape),
-                dtype=str(seen.dtype),
-                verdict="MISSING" if r is None else verdict,
-                **(metrics.as_dict() if metrics else {}),
-            )
+        result = TensorResult(
+            name=name,
+            index=index,
+            layer=name,
+            op=operation(lines.get(label_of(name), "")),
+            shape=list(seen.shape),
+            dtype=str(seen.dtype),
+            verdict="",
         )
+        verdict, metrics = judge_pair(r, g, result.facts, policy)
+        result = result.model_copy(update=dict(metrics))
+        result.apply(replace(verdict, word="MISSING") if r is None else verdict)
+        results.append(result)
     return results
 
 

@@ -13,19 +13,22 @@ from typing import Any
 import numpy as np
 
 from bittrue.compiler import from_sections
+from bittrue.containers.archive import open_archive
 from bittrue.containers.bmodel import StageRef, check_codes
 from bittrue.containers.build import read_compiled, stage_kind
 from bittrue.containers.context_dir import ContextDir
 from bittrue.devices.bm1684.session import Group, Hook, InstructionSession
 from bittrue.devices.bm1684.trace import TraceWriter
 from bittrue.errors import DataError, UnsupportedError, UsageError
-from bittrue.quantize.model import QuantizedModel
 from bittrue.report.result import Result, TensorResult, evidence_counts, new_result
 from bittrue.runtime.session import Session
-from bittrue.verify.compare import compare_tensors_by_name, read_archive
+from bittrue.targets.override import OverrideRule, file_record, load_override
+from bittrue.verify.compare import compare_tensors_by_name
+from bittrue.verify.explain.run import Explainer
+from bittrue.verify.graph import GraphComparison
 from bittrue.verify.matching import TensorCollector, describe, layer_values, match_tensors
+from bittrue.verify.policy import EXACT, Policy
 from bittrue.verify.traces import compare_traces, first_difference
-from bittrue.verify.verdict import Tolerance
 
 Array = np.ndarray[Any, Any]
 REASONS = {
@@ -56,24 +59,38 @@ class StreamOptions:
         return self.trace is not None or self.reference is not None
 
 
-def verify(
-    directory: Path | str,
-    *,
-    accuracy_f: float | None = None,
-    accuracy_i: int = 0,
-    layers: bool = True,
-    net_idx: int | None = None,
-    stage_idx: int | None = None,
-    path: str | None = None,
-    threads: int | None = None,
-    stream: StreamOptions | None = None,
-) -> Result:
+@dataclass(frozen=True)
+class Options:
+    """How a verification is made.
+
+    policy: what may differ. layers: compare every layer the reference has. layer_reference: an archive or folder of
+    tensors instead of layers_ref.npz, for instance dumped by a device. net_idx, stage_idx: only this one. path,
+    threads: of the simulation; the result does not depend on them. profile: a user's change of the target's rules.
+    max_memory: bytes that layer tensors may take at
+    once; the network runs again for every further part. explain: look for the cause of the layers that are wrong.
+    """
+
+    policy: Policy = EXACT
+    layers: bool = True
+    layer_reference: Path | None = None
+    net_idx: int | None = None
+    stage_idx: int | None = None
+    path: str | None = None
+    threads: int | None = None
+    profile: Path | None = None
+    max_memory: int = 2 << 30
+    explain: bool = True
+
+
+def verify(directory: Path | str, options: Options | None = None, stream: StreamOptions | None = None) -> Result:
     """Runs every network and stage and reports all of them.
 
     Raises DataError for missing, broken or inconsistent files (also reference data that is too short or too long, and
     coefficients whose hash is wrong), UsageError for an index out of range, UnsupportedError if a stage is of a kind
     that cannot be simulated.
     """
+    options = options or Options()
+    net_idx, stage_idx = options.net_idx, options.stage_idx
     stream = stream or StreamOptions()
     context = ContextDir.open(directory)
     stale = check_codes(context.model)
@@ -96,8 +113,7 @@ def verify(
         raise UsageError(
             "a trace or a match is of one compiled command stream; choose it with --net_idx and --stage_idx"
         )
-    verifier = _Verifier(context, Tolerance(accuracy_f, accuracy_i), path, threads, stream)
-    verifier.layers = layers and context.has_layers and len(stages) == 1
+    verifier = _Verifier(context, options, stream, one_stage=len(stages) == 1)
     for i in chosen:
         if kinds[i] in REASONS:
             verifier.result.add_stage(str(stages[i].net.name), stages[i].stage_index, [], REASONS[kinds[i]])
@@ -108,9 +124,15 @@ def verify(
     result = verifier.result
     result.model["name"] = str(stages[chosen[0]].net.name)
     result.model |= {k: context.manifest[k] for k in ("model_sha256",) if context.manifest.get(k)}
-    if layers and not context.has_layers:
+    result.sources = {"context_dir": str(directory)}
+    if options.layer_reference:
+        result.sources["layer_reference"] = str(options.layer_reference)
+    if options.profile:
+        result.sources["profile"] = str(options.profile)
+    result.policy = options.policy.summary()
+    if options.layers and not verifier.has_layers:
         result.warnings.append("no layers_ref.npz: only the network outputs were compared")
-    if layers and context.has_layers and len(stages) > 1:
+    if options.layers and verifier.has_layers and len(stages) > 1:
         result.warnings.append("layers_ref.npz was left out: it does not say which of the stages it belongs to")
     constant = [n for o in context.outputs for n, a in o.items() if a.size > 1 and np.all(a == a.flat[0])]
     result.warnings += [f"reference output '{n}' is constant: equality is weak evidence" for n in constant]
@@ -120,12 +142,14 @@ def verify(
 class _Verifier:
     """Adds stages to a result."""
 
-    def __init__(
-        self, context: ContextDir, tolerance: Tolerance, path: str | None, threads: int | None, stream: StreamOptions
-    ) -> None:
-        self.context, self.tolerance, self.path, self.threads, self.stream = context, tolerance, path, threads, stream
-        self.layers = False
+    def __init__(self, context: ContextDir, options: Options, stream: StreamOptions, one_stage: bool) -> None:
+        self.context, self.options, self.stream = context, options, stream
+        self.has_layers = context.has_layers or options.layer_reference is not None
+        self.layers: Mapping[str, Array] = {}
+        if options.layers and self.has_layers and one_stage:
+            self.layers = open_archive(options.layer_reference) if options.layer_reference else context.layers
         self.result = new_result("verify", name="")
+        self.learned: list[OverrideRule] = []
         self._labels: list[str] = []
 
     def _note(self, session: Session | InstructionSession, inputs: Mapping[str, Array], labels: list[str]) -> None:
@@ -146,15 +170,17 @@ class _Verifier:
         """A stage compiled by this project."""
         compiled = read_compiled(ref.stage)
         model = from_sections(compiled.sections, compiled.coefficients)
-        session = Session(model.graph, path=self.path, threads=self.threads)
-        names = [n for n in model.graph.activations() if n not in model.graph.inputs]
-        run = session.run(inputs, trace=names if self.layers else False)
-        tensors = []
-        if self.layers:
-            tensors = _with_layers(model, compare_tensors_by_name(self.context.layers, run.trace, self.tolerance))
-        for t in _with_layers(model, compare_tensors_by_name(outputs, run.outputs, self.tolerance)):
-            t.role = "output"
-            tensors.append(t)
+        if self.options.profile:
+            changed = load_override(self.options.profile, model.target).apply(model.graph)
+            self.result.target |= file_record(self.options.profile)
+            self.result.warnings.append(f"{self.options.profile}: changes the arithmetic of {changed} layers")
+        session = Session(model.graph, path=self.options.path, threads=self.options.threads)
+        comparison = GraphComparison(model, session, self.options.policy)
+        tensors = comparison.compare(inputs, self.layers, outputs, self.options.max_memory)
+        if any(not t.passed for t in tensors):
+            replay = comparison.find_origins(tensors, inputs, self.layers, outputs)
+            if self.options.explain:
+                self.learned += Explainer(replay).explain(tensors)
         self.result.add_stage(str(ref.net.name), ref.stage_index, tensors)
         self.result.target |= {"name": model.target, "precision": model.precision}
         self._note(session, inputs, [str(n.attrs.get("evidence", "")) for n in model.graph.nodes])
@@ -165,8 +191,8 @@ class _Verifier:
         session = InstructionSession(
             self.context.model,
             ref,
-            path=self.path,
-            threads=self.threads,
+            path=self.options.path,
+            threads=self.options.threads,
             gdma_first=options.gdma_first,
             check_uninitialized=options.check_uninitialized,
         )
@@ -185,16 +211,19 @@ class _Verifier:
             else:
                 run = session.run(inputs, _chain(hooks) if hooks else None)
             if options.reference is not None and trace is not None:
-                expected, got = read_archive(options.reference), read_archive(trace)
-                tensors = compare_traces(expected, got, self.tolerance)
+                expected, got = open_archive(options.reference), open_archive(trace)
+                tensors = compare_traces(expected, got, self.options.policy)
                 if line := first_difference(expected, got, tensors):
                     self.result.warnings.append(line)
         if options.model is not None:
             self.result.matches += describe(match_tensors(collector.tensors, layers))
-        for t in compare_tensors_by_name(outputs, run.outputs, self.tolerance):
-            t.role, t.index = "output", len(tensors)
-            t.evidence = "assumed" if session.assumptions() else "measured"
-            tensors.append(t)
+        evidence = "assumed" if session.assumptions() else "measured"
+        tensors += compare_tensors_by_name(
+            outputs,
+            run.outputs,
+            self.options.policy,
+            lambda _: {"role": "output", "index": len(tensors), "evidence": evidence},
+        )
         self.result.add_stage(str(ref.net.name), ref.stage_index, tensors)
         self.result.target |= {"name": "bm1684", "precision": "compiled command streams"}
         self.result.warnings += [str(read) for read in session.uninitialized]
@@ -209,13 +238,3 @@ def _chain(hooks: Sequence[Hook]) -> Hook:
         return any([hook(group, step) for hook in hooks])
 
     return every
-
-
-def _with_layers(model: QuantizedModel, tensors: list[TensorResult]) -> list[TensorResult]:
-    """Adds layer, op, evidence and execution order."""
-    writers = {o: (k, n) for k, n in enumerate(model.graph.nodes) for o in n.outputs}
-    for t in tensors:
-        if t.name in writers:
-            t.index, node = writers[t.name]
-            t.layer, t.op, t.evidence = node.name, node.op, str(node.attrs.get("evidence", ""))
-    return sorted(tensors, key=lambda t: t.index)

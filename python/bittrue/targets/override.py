@@ -1,0 +1,90 @@
+"""A user's change of a target's arithmetic (`bittrue-profile/1`, YAML): attributes of quantized nodes, by op.
+
+Written by `bittrue explain --write-profile` from proven causes, accepted by other verbs with `--profile`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bittrue.containers.bmodel import write_atomic
+from bittrue.errors import DataError, UsageError
+from bittrue.graph.ir import Graph, Node
+
+SCHEMA = "bittrue-profile/1"
+EVIDENCE = "user"  # evidence label of nodes whose arithmetic a user's profile changed
+
+
+class OverrideRule(BaseModel):
+    """Nodes of `op` whose attributes equal `when` get the attributes `set`.
+
+    layers: only these, by name; None: all. The other fields say where the rule is from.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    op: str
+    when: dict[str, Any] = {}
+    set: dict[str, Any]
+    layers: list[str] | None = None
+    cls: str = Field("", alias="class")
+    label: str = ""
+    text: str = ""
+
+    def matches(self, node: Node) -> bool:
+        """Whether the rule is for this node."""
+        chosen = self.layers is None or node.name in self.layers
+        return chosen and node.op == self.op and all(node.attrs.get(k) == v for k, v in self.when.items())
+
+
+class Override(BaseModel):
+    """target: the profile it changes. evidence: what the rules were learned from."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    schema_: Literal["bittrue-profile/1"] = Field("bittrue-profile/1", alias="schema")
+    target: str
+    evidence: str = "user dump"
+    rules: list[OverrideRule]
+
+    def apply(self, graph: Graph) -> int:
+        """Changes the nodes of a graph; returns how many. A node takes every rule that matches its old attributes."""
+        changed = 0
+        for node in graph.nodes:
+            found = [r for r in self.rules if r.matches(node)]
+            for rule in found:
+                node.attrs = {**node.attrs, **rule.set, "evidence": EVIDENCE}
+            changed += bool(found)
+        return changed
+
+    def write(self, path: Path) -> None:
+        """Writes YAML."""
+        content = self.model_dump(by_alias=True, mode="json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, yaml.safe_dump(content, sort_keys=False).encode())
+
+
+def load_override(path: Path | str, target: str | None = None) -> Override:
+    """A profile file. Raises DataError for unreadable files, UsageError for other content and for another target."""
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text())
+        override = Override.model_validate(content)
+    except (OSError, UnicodeDecodeError) as e:
+        raise DataError(f"{path}: cannot be read ({type(e).__name__})") from e
+    except yaml.YAMLError as e:
+        raise UsageError(f"{path}: not YAML ({' '.join(str(e).split())})") from e
+    except ValidationError as e:
+        first = e.errors()[0]
+        raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
+    if target is not None and override.target != target:
+        raise UsageError(f"{path}: a profile for target {override.target}, the model is for {target}")
+    return override
+
+
+def file_record(path: Path) -> dict[str, str]:
+    """What a result stores about the profile used."""
+    return {"profile": path.name, "profile_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
