@@ -11,7 +11,10 @@ import numpy as np
 import onnx
 
 from bittrue import __version__
-from bittrue.audit.audit import AuditResult, run_audit
+from bittrue.audit.audit import DIVERGENCE_DB, AuditResult, run_audit
+from bittrue.audit.overflow import OverflowAudit, run_overflow
+from bittrue.audit.sensitivity import MixedNetwork, Sensitivity, Step, quiet, run_sensitivity
+from bittrue.audit.tune import Budget, Tuning, run_tune
 from bittrue.calibrate import calibrate as calibrate_graph
 from bittrue.calibrate.data import Preprocess, Record, Records
 from bittrue.calibrate.float_runner import FloatRunner
@@ -40,8 +43,9 @@ from bittrue.verify import verify as verify_module
 from bittrue.verify.policy import Policy, load_policy, tolerance
 
 __all__ = [
-    "AuditResult", "InstructionSession", "RunResult", "Session", "audit", "calibrate", "compare", "compile", "load",
-    "load_float", "open_session", "quantize", "records", "verify", "write_npz",
+    "AuditResult", "Budget", "InstructionSession", "MixedNetwork", "OverflowAudit", "RunResult", "Sensitivity",
+    "Session", "Tuning", "audit", "calibrate", "compare", "compile", "load", "load_float", "open_session", "overflow",
+    "quantize", "records", "sensitivity", "tune", "verify", "write_npz",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
@@ -221,6 +225,12 @@ def calibrate(
     return calibrate_graph(graph, data, method=method, parameters=parameters, model_sha256=sha, progress=progress)
 
 
+def check_table(table: CalibrationTable, model_path: Path) -> None:
+    """Raises DataError if the table says that it was made for another model file."""
+    if table.model_sha256 and table.model_sha256 != file_sha256(model_path):
+        raise DataError(f"the calibration table was made for another model than {model_path}")
+
+
 def reference_feeds(model: QuantizedModel, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Float samples as the inputs of a quantized model: quantized where the network takes quantized inputs."""
     result = {}
@@ -256,8 +266,8 @@ def compile(
     without. The reference data comes from the numpy models of the ops. Raises what `quantize` raises, and DataError if
     the table is of another model.
     """
-    if table and model_path and table.model_sha256 and table.model_sha256 != file_sha256(model_path):
-        raise DataError(f"the calibration table was made for another model than {model_path}")
+    if table and model_path:
+        check_table(table, model_path)
     options = QuantizeOptions(quant_input, quant_output, float_layers=frozenset(float_layers))
     model = quantize(graph, table.tensors if table else None, target, precision=precision, options=options)
     apply_profile(model, profile)
@@ -307,10 +317,15 @@ def audit(
     model: QuantizedModel,
     data: Iterable[Record],
     *,
+    divergence_db: float = DIVERGENCE_DB,
     path: str | None = None,
     threads: int | None = None,
 ) -> AuditResult:
-    """Accuracy of a quantized model against its float graph on labelled data, and the layers that lose most."""
+    """Accuracy of a quantized model against its float graph on labelled data, and the layers that lose most.
+
+    divergence_db: a flipped sample's float and quantized values count as separated at the first layer whose SQNR on
+    this sample is lower.
+    """
     layers = [n for n in graph.activations() if n in model.graph.types and graph.types[n].dtype == "float32"]
     runner = FloatRunner(graph, list(dict.fromkeys([*layers, *graph.outputs])))
     session = Session(model.graph, path=path, threads=threads)
@@ -326,7 +341,45 @@ def audit(
 
     ops = {o: n for n in model.graph.nodes for o in n.outputs}
     facts = {n: (ops[n].op, str(ops[n].attrs.get("evidence", ""))) for n in traced}
-    return run_audit(runner.run, quantized, data, graph.outputs[0], model.graph.outputs[0], facts)
+    return run_audit(runner.run, quantized, data, graph.outputs[0], model.graph.outputs[0], facts, divergence_db)
+
+
+def overflow(
+    model: QuantizedModel,
+    data: Iterable[Record],
+    *,
+    graph: Graph | None = None,
+    path: str | None = None,
+    threads: int | None = None,
+) -> OverflowAudit:
+    """Range, worst case and headroom of every accumulator, saturation of every output, values that thresholds clip.
+
+    data: records of the model's own inputs. graph: the float graph; with it the float values are held against the
+    thresholds, without it only those that the simulated network quantizes from float. Raises DataError without samples.
+    """
+    float_run = None
+    if graph is not None:
+        names = [n for n in graph.activations() if graph.types[n].dtype == "float32"]
+        float_run = FloatRunner(graph, names).run
+    return run_overflow(model, data, lambda feeds: reference_feeds(model, feeds), float_run, path=path, threads=threads)
+
+
+def sensitivity(network: MixedNetwork, progress: Step = quiet) -> Sensitivity:
+    """What each layer costs: quantized alone, and left in float alone. See `bittrue.audit.sensitivity`."""
+    return run_sensitivity(network, progress)
+
+
+def tune(
+    network: MixedNetwork,
+    budget: Budget,
+    *,
+    ranking: Sensitivity | None = None,
+    metric: str = "sqnr",
+    upgrade: str = "float",
+    progress: Step = quiet,
+) -> Tuning:
+    """Layers to leave in float under a budget. See `bittrue.audit.tune`."""
+    return run_tune(network, budget, ranking=ranking, metric=metric, upgrade=upgrade, progress=progress)
 
 
 def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bittrue import api
+from bittrue.audit.layers import read_layer_list
 from bittrue.calibrate.table import CalibrationTable
 from bittrue.cli.data_options import preprocess_from, preprocess_options
 from bittrue.errors import UsageError
@@ -26,6 +27,7 @@ from bittrue.errors import UsageError
 @click.option("--shape", "shapes", multiple=True, help="Shape of an input, name=1x3x224x224.")
 @click.option("--quant-input", is_flag=True, help="The network takes quantized inputs.")
 @click.option("--quant-output", is_flag=True, help="The network returns quantized outputs.")
+@click.option("--float-layers", metavar="FILE|A,B", help="Layers that stay in float, as `tune --write-layers` writes.")
 @click.option(
     "--profile",
     "--target-profile",
@@ -48,6 +50,7 @@ def compile_command(
     shapes: tuple[str, ...],
     quant_input: bool,
     quant_output: bool,
+    float_layers: str | None,
     profile: Path | None,
     seed: int,
     **preprocess: Any,
@@ -84,6 +87,7 @@ def compile_command(
         model_path=model,
         quant_input=quant_input,
         quant_output=quant_output,
+        float_layers=read_layer_list(float_layers) if float_layers else (),
         profile=profile,
         seed=seed,
     )

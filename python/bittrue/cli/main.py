@@ -25,6 +25,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "explain": ("explain", "explain_command", "why a layer differs, with proof"),
     "judge": ("judge", "judge_command", "a stored result again, under another policy"),
     "audit": ("audit", "audit_command", "accuracy of the quantized model on labelled data"),
+    "sensitivity": ("sensitivity", "sensitivity_command", "which layers cost accuracy"),
+    "tune": ("tune", "tune_command", "float layers under a budget, each step simulated"),
     "conformance": ("conformance", "conformance_command", "recorded op vectors of a device or vendor simulator"),
     "bmodel": ("bmodel", "bmodel_group", "list, print, extract and combine .bmodel files"),
     "targets": ("targets", "targets_group", "profiles and the supported-ops table"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, Undefined
 
+from bittrue.report.audit_text import comparison_rows
 from bittrue.report.timeline import timeline
 from bittrue.verify.verdict import PASSING
 
@@ -54,6 +55,7 @@ def render_html(result: dict[str, Any]) -> str:
         pairs=_pairs(audit),
         intervals=_intervals(audit),
         layers=layers,
+        target_rows=comparison_rows(audit.get("targets") or []),
         chart=_chart(layers),
         short_list=SHORT_LIST,
         nets=nets,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bittrue.report.audit_text import render_audit
 from bittrue.report.result import Result, TensorResult
 
 HEADER = (
@@ -37,7 +38,10 @@ def render_text(result: Result, verbose: bool = False) -> str:
         if result.kind != "compare":
             word = "success" if stage.passed else "failed"
             lines.append(f"+++ The network[{stage.name}] stage[{stage.stage}] cmp {word} +++")
+    lines += render_audit(result.audit or {}, verbose=verbose)
     s = result.summary
+    if result.audit and not result.nets:  # an audit alone compares no tensors
+        return "\n".join([*lines, *([s.sentence] if s.sentence else [])])
     for m in result.matches:
         lines.append(
             f"device tensor {m['address']} {m['shape']} {m['kind']} is layer {m['layer']}: {m['confidence']}, "
