@@ -62,11 +62,11 @@ def _axes(case: LayerCase) -> Iterator[Hypothesis]:
     perm = case.node.attrs.get("perm")
     if perm is not None and rank <= 4:
         x = case.operand(0)
-        for other in permutations(range(rank)):
-            fits = x is not None and tuple(x.shape[k] for k in other) == case.simulated.shape
-            if fits and list(other) != list(perm):
-                text = f"perm {list(perm)} -> {list(other)}"
-                yield Hypothesis("LAYOUT", "PERMUTATION", text, case.run({"perm": list(other)}))
+        for order in map(list, permutations(range(rank))):
+            fits = x is not None and tuple(x.shape[k] for k in order) == case.simulated.shape
+            if fits and order != list(perm):
+                text = f"perm {list(perm)} -> {order}"
+                yield Hypothesis("LAYOUT", "PERMUTATION", text, case.run({"perm": order}))
 
 
 def _other_tensors(case: LayerCase) -> Iterator[Hypothesis]:
@@ -129,16 +129,15 @@ def _single_weight(case: LayerCase) -> Iterator[Hypothesis]:
     untouched = ((x != 0) | ((low <= 0) & (high >= 0))).all(axis=1)
     found = np.flatnonzero(untouched & (np.ceil(least) <= np.floor(most)))
     for k in found[:3]:
-        place = np.unravel_index(int(k), weights.shape[1:])
+        where = (c, *(int(p) for p in np.unravel_index(int(k), weights.shape[1:])))
         delta = int(np.ceil(least[k])) if np.ceil(least[k]) != 0 else int(np.floor(most[k]))
-        value = int(weights[(c, *place)]) + delta
+        value = int(weights[where]) + delta
         info = np.iinfo(weights.dtype)
         if delta == 0 or not info.min <= value <= info.max:
             continue
         changed = weights.copy()
-        changed[(c, *place)] = value
-        where = [c, *(int(p) for p in place)]
-        text = f"weight {where} is {value} in place of {int(weights[tuple(where)])}"
+        changed[where] = value
+        text = f"weight {list(where)} is {value} in place of {int(weights[where])}"
         yield Hypothesis("WEIGHT", "SINGLE", text, case.run(operands={1: changed}), free_parameters=1)
 
 
