@@ -86,4 +86,4 @@ def audit_command(
         report.audit = result.as_dict()
         report.summary.passed = True
         report.summary.sentence = f"agreement of top-1 {result.agreement:.4f} on {result.samples} samples"
-        write_reports(report, json_file, html_file, None)
+        write_reports(report, {"json": json_file, "html": html_file})
