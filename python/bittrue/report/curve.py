@@ -11,6 +11,7 @@ WIDTH, LEFT, RIGHT = 1064.0, 46.0, 1054.0
 EXACT, TOP, BOTTOM = 16.0, 40.0, 226.0  # y of layers without noise, of the largest and of the smallest SQNR
 TICK, SMALLEST_TOP, LARGEST_TOP = 20, 40, 120  # dB
 MARKED = 1500  # points with a tooltip
+STEMS = 100  # layers whose two points are joined
 
 
 def sqnr_curve(tensors: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -38,8 +39,9 @@ def sqnr_curve(tensors: list[dict[str, Any]]) -> dict[str, Any] | None:
         for k, p in enumerate(points)
         if p and accumulated[k] != math.inf
     ]
+    joined = sum(v is not None for v in local) <= STEMS
     alone = [
-        {"x": x, "y": y, "from": points[k], "title": _title(tensors[k])}
+        {"x": x, "y": y, "from": points[k] if joined else None, "title": _title(tensors[k])}
         for k, v in enumerate(local)
         if v is not None and not math.isnan(v)
         for x, y in [place(k, v)]

@@ -61,8 +61,8 @@ def _noise(t: dict[str, Any]) -> float:
     return -math.inf if value is None or math.isnan(value) else value
 
 
-def drill_down(t: dict[str, Any]) -> dict[str, Any]:
-    """The parts of a layer's section."""
+def drill_down(t: dict[str, Any], layers: dict[str, str]) -> dict[str, Any]:
+    """The parts of a layer's section. layers: names of the layers by tensor name."""
     local = t.get("local") or {}
     causes, explains = t.get("causes") or [], t.get("explains") or []
     histograms = [("Steps of difference", histogram(t.get("lsb_hist") or {}))]
@@ -77,7 +77,7 @@ def drill_down(t: dict[str, Any]) -> dict[str, Any]:
         "histograms": [(title, bars) for title, bars in histograms if bars],
         "places": [_place(t, w) for w in (t.get("worst") or [])[:ELEMENTS]],
         "channels": _channels(t),
-        "explains": explains[:INHERITING],
+        "explains": [layers.get(name, name) for name in explains[:INHERITING]],
         "explains_more": max(0, len(explains) - INHERITING),
         "explains_count": len(explains),
     }

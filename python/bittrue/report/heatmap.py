@@ -88,13 +88,15 @@ def _or_infinite(value: Any) -> float:
 def picture_row(errors: Array, limits: list[float]) -> Array:
     """Colour indices (uint8, shape (COLUMNS,)) of a layer's channels."""
     index = np.where(errors > 0, 1 + np.searchsorted(np.array(limits), errors), 0).astype(np.uint8)
-    starts = np.arange(len(index)) * COLUMNS // len(index)
-    ends = np.maximum(np.arange(1, len(index) + 1) * COLUMNS // len(index), starts + 1)
+    channels = np.arange(len(index))
+    starts = np.minimum(channels * COLUMNS // len(index), COLUMNS - MARK)
+    ends = np.maximum((channels + 1) * COLUMNS // len(index), starts + MARK)
     row = np.zeros(COLUMNS, np.uint8)
-    for k in np.argsort(index, kind="stable"):  # larger errors are painted over smaller ones
-        if index[k]:
-            start = min(starts[k], COLUMNS - MARK)
-            row[start : max(ends[k], start + MARK)] = index[k]
+    for level in np.unique(index[index > 0]):  # larger errors are painted over smaller ones
+        edges = np.zeros(COLUMNS + 1, np.int64)
+        np.add.at(edges, starts[index == level], 1)
+        np.add.at(edges, ends[index == level], -1)
+        row[np.cumsum(edges[:-1]) > 0] = level
     return row
 
 

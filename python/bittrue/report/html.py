@@ -33,7 +33,6 @@ BASES = {
     "bmrt": "the rule of the vendor's tester, false passes included",
     "none": "measured only, nothing can fail",
 }
-LISTED_FAILURES = 10  # above a folded table of all tensors
 LISTED_TENSORS = 1500  # rows of the table of all tensors
 
 
@@ -118,7 +117,7 @@ def _net(net: dict[str, Any], position: int) -> dict[str, Any]:
     for k, t in enumerate(tensors):
         unique.setdefault(str(t.get("name") or t.get("layer") or k), t)
     layers = list(unique.values())
-    failing = [t for t in tensors if not t["ok"]]
+    names = {str(t.get("name")): str(t.get("layer") or t.get("name")) for t in layers}
     worst = worst_first(layers)
     listed = tensors if len(tensors) <= LISTED_TENSORS else sorted(tensors, key=lambda t: t["ok"])[:LISTED_TENSORS]
     return {
@@ -127,12 +126,12 @@ def _net(net: dict[str, Any], position: int) -> dict[str, Any]:
         "error": net.get("error") or "",
         "tensors": tensors,
         "listed": listed,
-        "failing": failing[:LISTED_FAILURES],
-        "failed": len(failing),
+        "failed": sum(not t["ok"] for t in tensors),
         "graph": layer_graph(tensors),
         "curve": sqnr_curve(layers),
         "heatmaps": heatmaps(layers),
-        "drill": [drill_down(t) for t in worst[:LAYERS]],
+        "layers": names,
+        "drill": [drill_down(t, names) for t in worst[:LAYERS]],
         "drill_more": max(0, len(worst) - LAYERS),
     }
 
@@ -150,7 +149,7 @@ def _first_divergent(summary: dict[str, Any], nets: list[dict[str, Any]]) -> dic
     for net in nets:
         for t in net["tensors"]:
             if title and not t["ok"] and title == f"layer {t.get('index')} {t.get('layer') or t.get('name')}":
-                return drill_down(t)
+                return drill_down(t, net["layers"])
     return None
 
 

@@ -7,7 +7,7 @@ columns run above the boxes, those to a later line below them, both between the 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bittrue.report.show import one_line, shorten
@@ -16,21 +16,27 @@ from bittrue.report.states import ORDER, STATES
 WIDTH, MARGIN = 1064.0, 12.0
 TRACK, TRACKS = 5.0, 8  # distance and number of the lines that skip boxes, per band
 BAND_GAP = 12.0
+SEPARATORS, SHORTEST_PREFIX = "/._:-", 4
 WRONG = {"born", "both", "unresolved", "failed", "inherited"}
 
 
 @dataclass(frozen=True)
 class Size:
-    """Of a box, in user units. letters: that fit into it; 0: no text."""
+    """Of a box, in user units. letter: the width of one; 0: no text."""
 
     width: float
     height: float
     gap: float
-    letters: int
+    letter: float
+
+    @property
+    def letters(self) -> int:
+        """How many fit into a box."""
+        return int((self.width - 8) // self.letter) if self.letter else 0
 
 
-# largest number of boxes -> their size
-SIZES = {72: Size(110, 34, 22, 17), 480: Size(82, 18, 15, 14), 10**9: Size(12, 12, 8, 0)}
+# largest number of boxes -> their smallest size
+SIZES = {72: Size(110, 34, 22, 6.3), 480: Size(82, 16, 14, 5.4), 10**9: Size(12, 12, 8, 0)}
 LARGEST = 6000  # boxes drawn at all
 
 
@@ -58,11 +64,14 @@ def layer_graph(tensors: list[dict[str, Any]]) -> dict[str, Any] | None:
     boxes = _boxes(tensors)
     if len(boxes) < 2:
         return None
+    prefix = _cut_prefix(boxes)
     hidden = max(0, len(boxes) - LARGEST)
     boxes = boxes[:LARGEST]
     _rank(boxes)
     size = next(s for limit, s in SIZES.items() if len(boxes) <= limit)
-    columns = int((WIDTH - 2 * MARGIN + size.gap) // (size.width + size.gap))
+    usable = WIDTH - 2 * MARGIN + size.gap
+    columns = int(usable // (size.width + size.gap))
+    size = replace(size, width=round(usable / columns - size.gap, 2))
     edges = [(boxes[k], box) for box in boxes for k in box.reads]
     height, paths = _place(boxes, edges, size, columns)
     counts = Counter(b.state for b in boxes)
@@ -74,6 +83,7 @@ def layer_graph(tensors: list[dict[str, Any]]) -> dict[str, Any] | None:
         "height": round(height, 1),
         "hidden": hidden,
         "connected": bool(edges),
+        "prefix": prefix,
         "legend": [(key, STATES[key], counts[key]) for key in ORDER if counts[key]],
     }
 
@@ -84,9 +94,10 @@ def _boxes(tensors: list[dict[str, Any]]) -> list[Box]:
     place: dict[str, int] = {}
     for t in tensors:
         name = str(t.get("name") or t.get("layer") or "")
-        reads = [str(r) for r in t.get("reads") or []]
+        reads = [str(r) for r in dict.fromkeys(t.get("reads") or []) if str(r) != name]
         if name in place:  # a network output repeats an inner tensor
             known = boxes[place[name]]
+            known.title = _title(t) if known.state == "unknown" else known.title
             known.state = min(known.state, t["state"], key=ORDER.index)
             continue
         for read in reads:
@@ -95,9 +106,24 @@ def _boxes(tensors: list[dict[str, Any]]) -> list[Box]:
                 boxes.append(Box(read, one_line(read), "", "unknown", f"{one_line(read)}: input or not compared"))
         place[name] = len(boxes)
         box = Box(name, one_line(t.get("layer") or name), one_line(t.get("op") or ""), t["state"], _title(t))
-        box.reads = [place[r] for r in dict.fromkeys(reads) if r != name]
+        box.reads = [place[r] for r in reads]
         boxes.append(box)
     return boxes
+
+
+def _cut_prefix(boxes: list[Box]) -> str:
+    """Takes what all names of layers begin with, up to a separator, off their labels: it tells nothing."""
+    named = [b for b in boxes if b.op]
+    if len(named) < 2:
+        return ""
+    low, high = min(b.label for b in named), max(b.label for b in named)  # share what all share
+    length = next((k for k, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    length = max(low.rfind(c, 0, length) for c in SEPARATORS) + 1
+    if length < SHORTEST_PREFIX:
+        return ""
+    for box in named:
+        box.label = box.label[length:] or box.label
+    return low[:length]
 
 
 def _title(t: dict[str, Any]) -> str:

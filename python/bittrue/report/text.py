@@ -40,7 +40,8 @@ def render_text(result: Result, verbose: bool = False, paint: Paint = plain) -> 
     s = result.summary
     first = result.first_divergent
     if first is not None:
-        lines += _explanation(first, paint)
+        layers = {t.name: t.layer or t.name for n in result.nets for t in n.tensors}
+        lines += _explanation(first, layers, paint)
     elif s.sentence:
         lines += _wrap(s.sentence)
     passed = sum(1 for n in result.nets if n.passed)
@@ -66,14 +67,14 @@ def histogram_line(counts: Mapping[str, int], n: int) -> str:
     return f"{', '.join(shown)}{more}; {counts.get('0', 0)} of {n} equal"
 
 
-def _explanation(t: TensorResult, paint: Paint) -> list[str]:
+def _explanation(t: TensorResult, layers: Mapping[str, str], paint: Paint) -> list[str]:
     lines = _marked(_wrap(failure_sentence(t)), one_line(t.title), "red", paint)
     others = [" ".join(p for p in (c.cls, c.label, c.status) if p) for c in t.causes[1:] if c.status != "UNKNOWN"]
     if others:
         lines += _wrap(f"  also fits: {_list(others)}")
     if t.explains:
         what = "1 later failure inherits" if len(t.explains) == 1 else f"{len(t.explains)} later failures inherit"
-        lines += _wrap(f"  {what} from it: {_list(t.explains)}")
+        lines += _wrap(f"  {what} from it: {_list([layers.get(n, n) for n in t.explains])}")
     if histogram := histogram_line(t.lsb_hist, t.n):
         lines += _wrap(f"  steps of difference: {histogram}")
     return lines
