@@ -76,6 +76,14 @@ def test_rows_and_pixels() -> None:
     assert heatmaps([]) == []
 
 
+def test_a_channel_that_differs_by_nan_only_is_infinitely_wrong() -> None:
+    layer = tensor([0.0, 1e-3, 0.0, 0.0], dtype="float32", rmse=1e-3, sqnr_db=60.0)
+    layer["channels"]["bad"] = [0, 1, 2, 0]
+    (drawing,) = heatmaps([layer])
+    quarter = COLUMNS // 4
+    assert [pixels(drawing)[0, quarter * k + 5].tolist() for k in range(4)] == [colour(k) for k in (0, 4, 9, 0)]
+
+
 def test_many_rows_stay_one_page() -> None:
     (drawing,) = heatmaps([tensor([1, 0], layer=f"conv{k}") for k in range(300)])
     assert drawing["height"] <= 1301 and len(drawing["lines"]) == 300

@@ -57,8 +57,8 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def write_reports(result: Result, files: Mapping[str, Path | None]) -> None:
     """Writes the formats that have a path; all are rendered before the first is written."""
-    texts = {path: FORMATS[name][0](result) for name, path in files.items() if path}
-    for path, text in texts.items():
+    texts = [(path, FORMATS[name][0](result)) for name, path in files.items() if path]
+    for path, text in texts:
         api.write_text(path, text)
 
 

@@ -65,10 +65,11 @@ def heatmaps(tensors: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _channel_errors(t: dict[str, Any]) -> tuple[Array, Scale] | None:
     """Largest error per channel in the unit of its scale; None for tensors without differing channels."""
     channels = t.get("channels") or {}
-    largest = channels.get("max_abs") or []
-    if channels.get("axis") is None or len(largest) < 2 or not t.get("n_bad"):
+    largest, bad = channels.get("max_abs") or [], channels.get("bad") or []
+    if channels.get("axis") is None or len(largest) < 2 or len(bad) != len(largest) or not t.get("n_bad"):
         return None
-    errors = np.array([_or_infinite(v) for v in largest])
+    # A channel that differs by NaN or infinity only has no largest finite difference.
+    errors = np.array([_or_infinite(v) if v or not count else math.inf for v, count in zip(largest, bad, strict=True)])
     if str(t.get("dtype") or "").startswith(("int", "uint", "bool")):
         return errors, STEPS
     if t.get("lsb_hist") and finite(t.get("scale")):

@@ -81,6 +81,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         number=show.show_number,
+        count=show.show_number,  # for Jinja it would be the length
         percent=show.show_percent,
         cosine=show.show_cosine,
         db=show.show_db,
