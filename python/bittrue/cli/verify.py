@@ -68,6 +68,7 @@ def verify_command(
     \b
     Examples:
       bittrue verify --context_dir demo_output/bm1684
+      bittrue verify --context_dir out --html report.html --junit junit.xml --csv layers.csv
       bittrue verify --context_dir vendor_net --trace good.npz
       bittrue verify --context_dir vendor_net --reference good.npz
     """

@@ -118,26 +118,24 @@ def _metrics(t: dict[str, Any], local: dict[str, Any]) -> list[tuple[str, str, s
 
 
 def _pair(side: dict[str, Any], key: str) -> list[Any]:
-    if key in ("low", "high"):
-        ends = [side.get("sat_ref"), side.get("sat_got")]
-        return [e[key == "high"] for e in ends] if all(e and len(e) == 2 for e in ends) else []  # type: ignore[index]
-    return list(side.get(key) or [])
+    """What reference and run have; empty if unknown."""
+    if key not in ("low", "high"):
+        return list(side.get(key) or [])
+    shares = [list(side.get(name) or []) for name in ("sat_ref", "sat_got")]
+    return [s[0 if key == "low" else 1] for s in shares] if all(len(s) == 2 for s in shares) else []
 
 
 def _place(t: dict[str, Any], w: dict[str, Any]) -> dict[str, Any]:
     """An element: its index, both values, their difference, and both as real numbers where the scale is known."""
     ref, got = parse_number(w.get("ref")), parse_number(w.get("got"))
     integer = str(t.get("dtype") or "").startswith(("int", "uint"))
-    scale, zero = finite(t.get("scale")), finite(t.get("zero_point")) or 0.0
-    real = [None, None]
-    if integer and scale and ref is not None and got is not None:
-        real = [(v - zero) * scale for v in (ref, got)]  # type: ignore[misc]
+    scale, zero = finite(t.get("scale")) if integer else None, finite(t.get("zero_point")) or 0.0
     return {
         "index": ", ".join(map(str, w.get("index") or [])),
         "ref": one_line(w.get("ref")),
         "got": one_line(w.get("got")),
         "difference": None if ref is None or got is None else got - ref,
-        "real": real,
+        "real": [(v - zero) * scale for v in (ref, got) if v is not None] if scale else None,
     }
 
 
@@ -147,9 +145,8 @@ def _channels(t: dict[str, Any]) -> dict[str, Any] | None:
     bad, largest = c.get("bad") or [], c.get("max_abs") or []
     if c.get("axis") is None or len(bad) < 2 or len(largest) != len(bad):
         return None
-    sizes = [parse_number(v) for v in largest]
     differing = [k for k, count in enumerate(bad) if count]
-    order = sorted(differing, key=lambda k: (-(sizes[k] if sizes[k] is not None else math.inf), -bad[k]))  # type: ignore[operator]
+    order = sorted(differing, key=lambda k: (finite(largest[k]) or math.inf, bad[k]), reverse=True)
     bias, sqnr = (list(c.get(key) or []) + [None] * len(bad) for key in ("bias", "sqnr_db"))
     each = (t.get("n") or 0) / len(bad)
     rows = [
