@@ -280,6 +280,8 @@ def compile(
     layers = {n: v for n, v in values.items() if n not in model.graph.inputs}
     model.meta |= {
         "model_sha256": file_sha256(model_path) if model_path else "",
+        "table_sha256": table.sha256 if table else "",
+        "profile_sha256": load_target(model.target).profile.sha256,
         "method": table.method if table else "",
         "samples": table.samples if table else 0,
     }

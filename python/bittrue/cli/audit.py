@@ -101,7 +101,7 @@ def audit_command(
     for file, rows in ((samples_file, tables.samples), (channels_file, tables.channels)):
         if file:
             write_csv(file, rows)
-    write_reports(result, json_file, html_file, None)
+    write_reports(result, {"json": json_file, "html": html_file})
     if not result.summary.passed:
         raise MismatchError(result.summary.sentence)
 

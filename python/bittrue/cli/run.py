@@ -192,4 +192,4 @@ def _profile(
             f"{summary['commands']} commands, {summary['macs'] / 1e6:.1f} MMAC, "
             f"{summary['milliseconds']:.3f} ms on the chip ({summary['evidence']} estimate)"
         )
-        write_reports(result, None, html_file, None)
+        write_reports(result, {"html": html_file})

@@ -66,4 +66,4 @@ def sensitivity_command(
     result.summary.passed = True
     result.summary.sentence = f"{worst.layer.name} costs most of {len(found.layers)} layers"
     click.echo("\n".join(render_audit(result.audit)))
-    write_reports(result, json_file, html_file, None)
+    write_reports(result, {"json": json_file, "html": html_file})

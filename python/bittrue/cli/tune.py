@@ -68,4 +68,4 @@ def tune_command(
     click.echo("\n".join(render_audit(result.audit, verbose=verbose)))
     if layers_file:
         api.write_text(layers_file, layer_list(tuning.chosen.layers, f"float layers of {model.name} on {target}"))
-    write_reports(result, json_file, html_file, None)
+    write_reports(result, {"json": json_file, "html": html_file})

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bittrue import api
-from bittrue.cli.output import finish
+from bittrue.cli.output import Reports, finish, report_options
 from bittrue.cli.policy_options import policy_options
 from bittrue.cli.stream_options import stream_options
 from bittrue.verify.verify import StreamOptions
@@ -43,10 +43,7 @@ from bittrue.verify.verify import StreamOptions
 )
 @click.option("--path", help="Instruction set path to force (see `bittrue doctor`).")
 @click.option("--threads", type=int, help="Threads; the result does not depend on it.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result file.")
-@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write the HTML report.")
-@click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write JUnit XML.")
-@click.option("-v", "--verbose", is_flag=True, help="Show every layer, not only the wrong ones.")
+@report_options
 @stream_options
 def verify_command(
     directory: Path,
@@ -68,10 +65,7 @@ def verify_command(
     prefer: str,
     path: str | None,
     threads: int | None,
-    json_file: Path | None,
-    html_file: Path | None,
-    junit_file: Path | None,
-    verbose: bool,
+    reports: Reports,
 ) -> None:
     """Simulate a context directory bit by bit and compare it with its reference data, output by output and layer by
     layer. Names the first layer that differs.
@@ -85,6 +79,7 @@ def verify_command(
     \b
     Examples:
       bittrue verify --context_dir demo_output/bm1684
+      bittrue verify --context_dir out --html report.html --junit junit.xml --csv layers.csv
       bittrue verify --context_dir vendor_net --trace good.npz
       bittrue verify --context_dir vendor_net --reference good.npz
     """
@@ -104,4 +99,4 @@ def verify_command(
         explain=explain,
         profile=profile,
     )
-    finish(result, json_file, html_file, junit_file, verbose=verbose)
+    finish(result, reports)

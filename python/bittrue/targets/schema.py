@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -40,6 +41,11 @@ class Profile(BaseModel):
     rules: dict[str, Rule]
     propagation: list[str]
     ops: dict[str, dict[str, OpSupport]]
+
+    @property
+    def sha256(self) -> str:
+        """Of all facts, overrides included."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     def rule(self, name: str) -> str | int | float:
         """Value of a rule."""

@@ -16,7 +16,7 @@ from bittrue.compiler import from_sections
 from bittrue.containers.archive import open_archive
 from bittrue.containers.bmodel import StageRef, check_codes
 from bittrue.containers.build import read_compiled, stage_kind
-from bittrue.containers.context_dir import ContextDir
+from bittrue.containers.context_dir import MODEL, ContextDir, file_sha256
 from bittrue.devices.bm1684.session import Group, Hook, InstructionSession
 from bittrue.devices.bm1684.trace import TraceWriter
 from bittrue.errors import DataError, UnsupportedError, UsageError
@@ -31,6 +31,7 @@ from bittrue.verify.policy import EXACT, Policy
 from bittrue.verify.traces import compare_traces, first_difference
 
 Array = np.ndarray[Any, Any]
+ORIGINS = ("model_sha256", "table_sha256", "profile_sha256", "method", "samples")  # what a compiled model was made of
 REASONS = {
     "dynamic_ir": "firmware instructions of a dynamic network: not specified publicly",
     "empty": "no commands",
@@ -123,7 +124,7 @@ def verify(directory: Path | str, options: Options | None = None, stream: Stream
             verifier.graph(stages[i], context.inputs[i], context.outputs[i])
     result = verifier.result
     result.model["name"] = str(stages[chosen[0]].net.name)
-    result.model |= {k: context.manifest[k] for k in ("model_sha256",) if context.manifest.get(k)}
+    result.model["compiled_sha256"] = file_sha256(context.path / MODEL)
     result.sources = {"context_dir": str(directory)}
     if options.layer_reference:
         result.sources["layer_reference"] = str(options.layer_reference)
@@ -182,7 +183,8 @@ class _Verifier:
             if self.options.explain:
                 self.learned += Explainer(replay).explain(tensors)
         self.result.add_stage(str(ref.net.name), ref.stage_index, tensors)
-        self.result.target |= {"name": model.target, "precision": model.precision}
+        self.result.model |= {k: model.meta[k] for k in ORIGINS if model.meta.get(k)}
+        self.result.target |= {"name": model.target, "precision": model.precision, "arithmetic": model.arithmetic}
         self._note(session, inputs, [str(n.attrs.get("evidence", "")) for n in model.graph.nodes])
 
     def instructions(self, ref: StageRef, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
