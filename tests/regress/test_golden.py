@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from bittrue import api
@@ -151,3 +154,30 @@ def test_a_model_that_does_not_take_the_inputs(context: Path, tmp_path: Path) ->
     golden.inputs["other"] = golden.inputs.pop("image")
     with pytest.raises(DataError, match="unknown input 'other'"):
         golden_data.verify(golden, context, model)
+
+
+def test_the_commands(context: Path, tmp_path: Path) -> None:
+    def golden(*arguments: object) -> tuple[int, str]:
+        run = subprocess.run(
+            [sys.executable, "-m", "bittrue.cli.main", "golden", *map(str, arguments)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return run.returncode, run.stdout + run.stderr
+
+    folder = tmp_path / "g"
+    assert golden("make", context, folder, "--layers")[0] == 0
+    code, text = golden("verify", folder, "--json", tmp_path / "r.json")
+    assert code == 0 and "golden PASSED" in text and json.loads((tmp_path / "r.json").read_text())["kind"] == "golden"
+    assert golden("make", context, folder)[0] == 2
+    assert golden("promote", folder, "--reason", "")[0] == 2
+    assert golden("promote", folder)[0] == 2
+    assert golden("verify", tmp_path / "none")[0] == 4
+    other = tmp_path / "floor.onnx"
+    onnx.save(changed(context).to_onnx(), other)
+    code, text = golden("verify", folder, "--model", other)
+    assert code == 1 and "head_conv" in text
+    assert golden("make", other, tmp_path / "h")[0] == 2  # no inputs of its own
+    assert golden("make", other, tmp_path / "h", "--input", folder / "inputs.npz")[0] == 0
+    assert golden("diff", folder, tmp_path / "h")[0] == 1
+    assert golden("promote", folder, "--model", other, "--reason", "rounds down now")[0] == 0
+    assert golden("diff", folder, tmp_path / "h")[0] == 0

@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "audit": ("audit", "audit_command", "accuracy of the quantized model on labelled data"),
     "sensitivity": ("sensitivity", "sensitivity_command", "which layers cost accuracy"),
     "tune": ("tune", "tune_command", "float layers under a budget, each step simulated"),
+    "golden": ("golden", "golden_group", "golden data: make, verify, diff, promote with a reason"),
     "conformance": ("conformance", "conformance_command", "recorded op vectors of a device or vendor simulator"),
     "bmodel": ("bmodel", "bmodel_group", "list, print, extract and combine .bmodel files"),
     "targets": ("targets", "targets_group", "profiles and the supported-ops table"),
