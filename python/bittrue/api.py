@@ -37,7 +37,7 @@ from bittrue.quantize.quantizer import quantize
 from bittrue.report.result import Result
 from bittrue.runtime.session import RunResult, Session
 from bittrue.targets.loader import load_target
-from bittrue.targets.override import file_record, load_override
+from bittrue.targets.override import change_arithmetic
 from bittrue.verify import compare as compare_module
 from bittrue.verify import verify as verify_module
 from bittrue.verify.policy import Policy, load_policy, tolerance
@@ -169,18 +169,19 @@ def open_session(
     gdma_first: bool = True,
     check_uninitialized: bool = False,
     profile: Path | None = None,
+    arith: Mapping[str, str] | None = None,
 ) -> Session | InstructionSession:
     """A runnable stage: a quantized graph, or the command streams of a compiled BM1684 network.
 
-    path_: instruction set path. profile: changed rules of the target, for graphs. gdma_first, check_uninitialized: of
-    command streams, see `InstructionSession`.
+    path_: instruction set path. profile, arith: changed rules of the target, for graphs. gdma_first,
+    check_uninitialized: of command streams, see `InstructionSession`.
     Raises what `load` raises.
     """
     file = Path(path)
     if file.suffix.lower() != ".onnx":
         model, ref = find_stage(file, net=net, stage=stage)
         if stage_kind(ref.stage) == "instructions":
-            if profile:
+            if profile or arith:
                 raise UsageError(f"{file}: a target profile changes graphs; this is a command stream")
             return InstructionSession(
                 model,
@@ -191,19 +192,16 @@ def open_session(
                 check_uninitialized=check_uninitialized,
             )
     quantized = load(file, net=net, stage=stage)
-    apply_profile(quantized, profile)
+    apply_profile(quantized, profile, arith)
     return Session(quantized.graph, path=path_, threads=threads)
 
 
-def apply_profile(model: QuantizedModel, profile: Path | None) -> None:
-    """Changes a model's arithmetic as a user's profile says, and records it in the model.
+def apply_profile(model: QuantizedModel, profile: Path | None = None, arith: Mapping[str, str] | None = None) -> None:
+    """Changes a model's arithmetic as a user's profile and named rules say, and records it in the model.
 
-    Raises what `load_override` raises.
+    Raises what `change_arithmetic` raises.
     """
-    if profile is None:
-        return
-    changed = load_override(profile, model.target).apply(model.graph)
-    model.meta |= {**file_record(profile), "profile_layers": changed}
+    model.meta |= change_arithmetic(model.graph, model.target, profile, arith)
 
 
 def records(graph: Graph, data: Path, options: Preprocess | None = None, limit: int | None = None) -> Records:
@@ -258,19 +256,20 @@ def compile(
     quant_output: bool = False,
     float_layers: Iterable[str] = (),
     profile: Path | None = None,
+    arith: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> QuantizedModel:
     """Quantizes a float graph and writes a context directory.
 
-    profile: changed rules of the target. reference: float inputs of the reference run; random normal values from `seed`
-    without. The reference data comes from the numpy models of the ops. Raises what `quantize` raises, and DataError if
+    profile, arith: changed rules of the target. reference: float inputs of the reference run; random normal values from
+    `seed` without. The reference data comes from the numpy models of the ops. Raises what `quantize` raises, and DataError if
     the table is of another model.
     """
     if table and model_path:
         check_table(table, model_path)
     options = QuantizeOptions(quant_input, quant_output, float_layers=frozenset(float_layers))
     model = quantize(graph, table.tensors if table else None, target, precision=precision, options=options)
-    apply_profile(model, profile)
+    apply_profile(model, profile, arith)
     if reference is None:
         rng = np.random.default_rng(seed)
         reference = {n: rng.normal(0, 1, graph.types[n].shape).astype(np.float32) for n in graph.inputs}

@@ -62,7 +62,7 @@ def audit_command(
     significance: float,
     samples_file: Path | None,
     channels_file: Path | None,
-    profile: Path | None,
+    changes: dict[str, Any],
     json_file: Path | None,
     html_file: Path | None,
     verbose: bool,
@@ -82,7 +82,7 @@ def audit_command(
     """
     if channels_file and not overflow:
         raise UsageError("--channels-csv needs --overflow")
-    options = AuditOptions(overflow, divergence_db, top1_drop_max, significance, profile)
+    options = AuditOptions(overflow, divergence_db, top1_drop_max, significance, changes)
     tables = Tables()
     if _is_quantized(model):
         of_floats = [targets, float_layers, samples_file, *(source[k] for k in ("table", "calibration", "shapes"))]
@@ -90,7 +90,7 @@ def audit_command(
             raise UsageError(
                 f"{model}: a quantized model has an --overflow audit only; the others need its float model"
             )
-        result = _quantized(model, data, profile, source, tables)
+        result = _quantized(model, data, changes, source, tables)
     else:
         if not targets or not data:
             raise UsageError(f"{model}: a float model needs {'--data' if targets else '--target'}")
@@ -114,7 +114,7 @@ class AuditOptions:
     divergence_db: float
     top1_drop_max: float | None
     significance: float
-    profile: Path | None
+    changes: dict[str, Any]
 
 
 @dataclass
@@ -146,7 +146,7 @@ def _float(
         for name in dict.fromkeys(targets)
     ]
     for changed in models:
-        api.apply_profile(changed, options.profile)
+        api.apply_profile(changed, **options.changes)
     entries = [_entry(read, m, options, tables) for m in models]
     result = audit_result("audit", model.stem, models)
     result.audit = entries[0] if len(entries) == 1 else {"targets": entries}
@@ -176,10 +176,12 @@ def _entry(read: FloatModel, quantized: QuantizedModel, options: AuditOptions, t
     return entry
 
 
-def _quantized(model: Path, data: Path | None, profile: Path | None, source: dict[str, Any], tables: Tables) -> Result:
+def _quantized(
+    model: Path, data: Path | None, changes: dict[str, Any], source: dict[str, Any], tables: Tables
+) -> Result:
     """The overflow audit of a compiled model, on --data or on the reference inputs of a context directory."""
     quantized = api.load(model)
-    api.apply_profile(quantized, profile)
+    api.apply_profile(quantized, **changes)
     if data:
         records: Iterable[Record] = api.records(quantized.graph, data, preprocess_from(source), source["limit"])
     elif model.is_dir():

@@ -10,6 +10,7 @@ import click
 from bittrue import api
 from bittrue.audit.layers import read_layer_list
 from bittrue.calibrate.table import CalibrationTable
+from bittrue.cli.arithmetic_options import arithmetic_options
 from bittrue.cli.data_options import preprocess_from, preprocess_options
 from bittrue.errors import UsageError
 
@@ -28,13 +29,7 @@ from bittrue.errors import UsageError
 @click.option("--quant-input", is_flag=True, help="The network takes quantized inputs.")
 @click.option("--quant-output", is_flag=True, help="The network returns quantized outputs.")
 @click.option("--float-layers", metavar="FILE|A,B", help="Layers that stay in float, as `tune --write-layers` writes.")
-@click.option(
-    "--profile",
-    "--target-profile",
-    "profile",
-    type=click.Path(path_type=Path),
-    help="Changed rules of the target (`bittrue explain --write-profile`).",
-)
+@arithmetic_options()
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random reference inputs without --data.")
 @preprocess_options
 def compile_command(
@@ -51,7 +46,7 @@ def compile_command(
     quant_input: bool,
     quant_output: bool,
     float_layers: str | None,
-    profile: Path | None,
+    changes: dict[str, Any],
     seed: int,
     **preprocess: Any,
 ) -> None:
@@ -88,7 +83,7 @@ def compile_command(
         quant_input=quant_input,
         quant_output=quant_output,
         float_layers=read_layer_list(float_layers) if float_layers else (),
-        profile=profile,
+        **changes,
         seed=seed,
     )
     click.echo(f"{outdir}: {len(compiled.graph.nodes)} layers for {compiled.target} {compiled.precision}")

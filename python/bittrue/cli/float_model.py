@@ -12,6 +12,7 @@ import click
 from bittrue import api
 from bittrue.calibrate.data import Records
 from bittrue.calibrate.table import CalibrationTable
+from bittrue.cli.arithmetic_options import arithmetic_options
 from bittrue.cli.data_options import preprocess_from, preprocess_options
 from bittrue.graph.ir import Graph
 
@@ -19,16 +20,10 @@ _path = click.Path(path_type=Path)
 
 
 def float_model_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the model's options; `read_float_model` takes all but `profile`."""
+    """Adds the model's options; `read_float_model` takes all but `changes`."""
     function = preprocess_options(function)
     for option in (
-        click.option(
-            "--profile",
-            "--target-profile",
-            "profile",
-            type=_path,
-            help="Changed rules of the target (`bittrue explain --write-profile`).",
-        ),
+        arithmetic_options(),
         click.option("--shape", "shapes", multiple=True, help="Shape of an input, name=1x3x224x224."),
         click.option("--limit", type=click.IntRange(1), help="Use only the first N records."),
         click.option("--method", default="kl", show_default=True, help="Threshold method when calibrating here."),

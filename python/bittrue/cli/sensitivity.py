@@ -17,7 +17,7 @@ _path = click.Path(path_type=Path)
 
 
 def read_network(
-    model: Path, target: str, data: Path, profile: Path | None, threads: int | None, source: dict[str, Any]
+    model: Path, target: str, data: Path, changes: dict[str, Any], threads: int | None, source: dict[str, Any]
 ) -> api.MixedNetwork:
     """The network with its calibration and all of its samples."""
     read = read_float_model(model, data, **source)
@@ -27,7 +27,7 @@ def read_network(
         read.thresholds.tensors,
         target,
         list(read.records),
-        adjust=lambda m: api.apply_profile(m, profile),
+        adjust=lambda m: api.apply_profile(m, **changes),
         threads=threads,
     )
 
@@ -47,7 +47,7 @@ def sensitivity_command(
     threads: int | None,
     json_file: Path | None,
     html_file: Path | None,
-    profile: Path | None,
+    changes: dict[str, Any],
     **source: Any,
 ) -> None:
     """Measure what each layer costs, by simulation: only this layer quantized and everything else exact, and the whole
@@ -57,7 +57,7 @@ def sensitivity_command(
     Example:
       bittrue sensitivity model.onnx --target bm1684 --data labelled.npz --limit 64
     """
-    network = read_network(model, target, data, profile, threads, source)
+    network = read_network(model, target, data, changes, threads, source)
     with steps("sensitivity", 2 * len(network.layers)) as progress:
         found = api.sensitivity(network, progress)
     result = audit_result("sensitivity", model.stem, [network.whole], threads)

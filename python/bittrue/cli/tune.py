@@ -45,7 +45,7 @@ def tune_command(
     json_file: Path | None,
     html_file: Path | None,
     verbose: bool,
-    profile: Path | None,
+    changes: dict[str, Any],
     **source: Any,
 ) -> None:
     """Propose layers to leave in float under a budget. Layers are tried in order of their sensitivity, each step is
@@ -58,7 +58,7 @@ def tune_command(
     """
     limit = api.Budget.parse(budget)
     check_upgrade(load_target(target).profile, upgrade)
-    network = read_network(model, target, data, profile, threads, source)
+    network = read_network(model, target, data, changes, threads, source)
     with steps("tune", 3 * len(network.layers)) as progress:
         tuning = api.tune(network, limit, metric=metric, upgrade=upgrade, progress=progress)
     result = audit_result("tune", model.stem, [network.whole], threads)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from bittrue import api
+from bittrue.cli.arithmetic_options import arithmetic_options
 from bittrue.cli.output import Reports, finish, report_options
 from bittrue.cli.policy_options import policy_options
 from bittrue.cli.stream_options import stream_options
@@ -26,13 +28,7 @@ from bittrue.verify.verify import StreamOptions
 )
 @click.option("--max-memory", type=int, default=2048, show_default=True, help="MiB for layer tensors at once.")
 @click.option("--explain/--no-explain", default=True, help="Look for the cause of layers that are wrong.")
-@click.option(
-    "--profile",
-    "--target-profile",
-    "profile",
-    type=click.Path(path_type=Path),
-    help="Changed rules of the target, as `bittrue explain --write-profile` writes them.",
-)
+@arithmetic_options()
 @click.option("--net_idx", type=int, help="Only this network.")
 @click.option("--stage_idx", type=int, help="Only this stage.")
 @click.option("--reference", type=click.Path(path_type=Path), help="Command streams: compare with an earlier trace.")
@@ -54,7 +50,7 @@ def verify_command(
     layer_reference: Path | None,
     max_memory: int,
     explain: bool,
-    profile: Path | None,
+    changes: dict[str, Any],
     net_idx: int | None,
     stage_idx: int | None,
     trace: Path | None,
@@ -97,6 +93,6 @@ def verify_command(
         threads=threads,
         max_memory=max_memory << 20,
         explain=explain,
-        profile=profile,
+        **changes,
     )
     finish(result, reports)

@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from bittrue.devices.bm1684.trace import TraceWriter
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.report.result import Result, TensorResult, evidence_counts, new_result
 from bittrue.runtime.session import Session
-from bittrue.targets.override import OverrideRule, file_record, load_override
+from bittrue.targets.override import OverrideRule, change_arithmetic
 from bittrue.verify.compare import compare_tensors_by_name
 from bittrue.verify.explain.run import Explainer
 from bittrue.verify.graph import GraphComparison
@@ -66,9 +66,9 @@ class Options:
 
     policy: what may differ. layers: compare every layer the reference has. layer_reference: an archive or folder of
     tensors instead of layers_ref.npz, for instance dumped by a device. net_idx, stage_idx: only this one. path,
-    threads: of the simulation; the result does not depend on them. profile: a user's change of the target's rules.
-    max_memory: bytes that layer tensors may take at
-    once; the network runs again for every further part. explain: look for the cause of the layers that are wrong.
+    threads: of the simulation; the result does not depend on them. profile, arith: a user's changes of the target's
+    rules. max_memory: bytes that layer tensors may take at once; the network runs again for every further part.
+    explain: look for the cause of the layers that are wrong.
     """
 
     policy: Policy = EXACT
@@ -79,6 +79,7 @@ class Options:
     path: str | None = None
     threads: int | None = None
     profile: Path | None = None
+    arith: Mapping[str, str] = field(default_factory=dict)
     max_memory: int = 2 << 30
     explain: bool = True
 
@@ -130,6 +131,8 @@ def verify(directory: Path | str, options: Options | None = None, stream: Stream
         result.sources["layer_reference"] = str(options.layer_reference)
     if options.profile:
         result.sources["profile"] = str(options.profile)
+    if options.arith:
+        result.sources["arith"] = dict(options.arith)
     result.policy = options.policy.summary()
     if options.layers and not verifier.has_layers:
         result.warnings.append("no layers_ref.npz: only the network outputs were compared")
@@ -171,10 +174,9 @@ class _Verifier:
         """A stage compiled by this project."""
         compiled = read_compiled(ref.stage)
         model = from_sections(compiled.sections, compiled.coefficients)
-        if self.options.profile:
-            changed = load_override(self.options.profile, model.target).apply(model.graph)
-            self.result.target |= file_record(self.options.profile)
-            self.result.warnings.append(f"{self.options.profile}: changes the arithmetic of {changed} layers")
+        if changes := change_arithmetic(model.graph, model.target, self.options.profile, self.options.arith):
+            self.result.target |= changes
+            self.result.warnings.append(f"the arithmetic of {changes['changed_layers']} layers is changed by the user")
         session = Session(model.graph, path=self.options.path, threads=self.options.threads)
         comparison = GraphComparison(model, session, self.options.policy)
         tensors = comparison.compare(inputs, self.layers, outputs, self.options.max_memory)

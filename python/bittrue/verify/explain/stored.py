@@ -16,7 +16,7 @@ from bittrue.containers.build import read_compiled, stage_kind
 from bittrue.containers.context_dir import ContextDir
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.report.result import Result, StageResult, TensorResult
-from bittrue.targets.override import Override, load_override
+from bittrue.targets.override import Override, change_arithmetic
 from bittrue.verify.explain.run import Explainer
 from bittrue.verify.replay import Replay
 
@@ -50,9 +50,9 @@ def explain_result(
                 "simulated alone; compare a trace with `bittrue verify --reference`"
             )
         compiled = read_compiled(stage.stage)
-        graph = from_sections(compiled.sections, compiled.coefficients).graph
-        if profile := result.sources.get("profile"):
-            load_override(profile).apply(graph)
+        model = from_sections(compiled.sections, compiled.coefficients)
+        graph = model.graph
+        change_arithmetic(graph, model.target, result.sources.get("profile"), result.sources.get("arith"))
         layers: Mapping[str, Array] = context.layers
         if source := result.sources.get("layer_reference"):
             layers = open_archive(Path(source))
