@@ -262,8 +262,8 @@ def compile(
     """Quantizes a float graph and writes a context directory.
 
     profile, arith: changed rules of the target. reference: float inputs of the reference run; random normal values from
-    `seed` without. The reference data comes from the numpy models of the ops. Raises what `quantize` raises, and DataError if
-    the table is of another model.
+    `seed` without. The reference data comes from the numpy models of the ops. Raises what `quantize` raises, and
+    DataError if the table is of another model.
     """
     if table and model_path:
         check_table(table, model_path)

@@ -268,7 +268,8 @@ def test_vendor_files(name: str, code: int, text: str) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_teaches(verb: str) -> None:
     done = bittrue(verb, "--help")
-    assert done.returncode == 0 and "xample" in done.stdout
+    vendor = verb == "bmrt_test"  # whose help ends like a failure
+    assert done.returncode == (255 if vendor else 0) and "xample" in done.stdout
 
 
 def test_empty_folders_and_unknown_verbs(tmp_path: Path) -> None:

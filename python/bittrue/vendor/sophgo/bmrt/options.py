@@ -93,6 +93,8 @@ def usage() -> str:
         lines.append(f"  {letter}--{name:<16} {text}")
     lines += [
         "",
+        "Example: bmrt_test --context_dir net --accuracy_f 0.01",
+        "",
         "Exit codes: 0 success; 255 failed; 134 error in the options.",
         "The files that --debug_output writes hold what their names say (the vendor's tester swaps results and",
         "references of float outputs). Strict comparison: bittrue verify.",
