@@ -9,6 +9,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from bittrue.api import (
+        Budget,
+        MixedNetwork,
         Session,
         audit,
         calibrate,
@@ -17,11 +19,16 @@ if TYPE_CHECKING:
         load,
         load_float,
         open_session,
+        overflow,
         records,
+        sensitivity,
+        tune,
         verify,
     )
 
 __all__ = [
+    "Budget",
+    "MixedNetwork",
     "Session",
     "audit",
     "calibrate",
@@ -30,7 +37,10 @@ __all__ = [
     "load",
     "load_float",
     "open_session",
+    "overflow",
     "records",
+    "sensitivity",
+    "tune",
     "verify",
 ]
 

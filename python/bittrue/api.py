@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bittrue.audit.audit import AuditResult, run_audit
+from bittrue.audit.audit import DIVERGENCE_DB, AuditResult, run_audit
+from bittrue.audit.overflow import OverflowAudit, run_overflow
+from bittrue.audit.sensitivity import MixedNetwork, Sensitivity, Step, quiet, run_sensitivity
+from bittrue.audit.tune import Budget, Tuning, run_tune
 from bittrue.calibrate import calibrate as calibrate_graph
 from bittrue.calibrate.data import Preprocess, Record, Records
 from bittrue.calibrate.float_runner import FloatRunner
@@ -28,16 +31,18 @@ from bittrue.quantize.model import QuantizedModel
 from bittrue.quantize.quantizer import quantize
 from bittrue.report.result import Result
 from bittrue.runtime.session import RunResult, Session
-from bittrue.targets.override import file_record, load_override
+from bittrue.targets.loader import load_target
+from bittrue.targets.override import change_arithmetic
 from bittrue.verify import compare as compare_module
 from bittrue.verify import verify as verify_module
 from bittrue.verify.policy import Policy, load_policy, tolerance
 from bittrue.verify.repro import Bundle, write_bundle
 
 __all__ = [
-    "AuditResult", "InstructionSession", "RunResult", "Session", "audit", "calibrate", "compare", "compile",
-    "find_stage", "is_quantized_onnx", "load", "load_float", "open_session", "quantize", "records", "reference_feeds",
-    "repro", "verify", "write_npz",
+    "AuditResult", "Budget", "InstructionSession", "MixedNetwork", "OverflowAudit", "RunResult", "Sensitivity",
+    "Session", "Tuning", "audit", "calibrate", "compare", "compile", "find_stage", "is_quantized_onnx", "load",
+    "load_float", "open_session", "overflow", "quantize", "records", "reference_feeds", "repro", "sensitivity", "tune",
+    "verify", "write_npz",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
@@ -126,18 +131,19 @@ def open_session(
     gdma_first: bool = True,
     check_uninitialized: bool = False,
     profile: Path | None = None,
+    arith: Mapping[str, str] | None = None,
 ) -> Session | InstructionSession:
     """A runnable stage: a quantized graph, or the command streams of a compiled BM1684 network.
 
-    path_: instruction set path. profile: changed rules of the target, for graphs. gdma_first, check_uninitialized: of
-    command streams, see `InstructionSession`.
+    path_: instruction set path. profile, arith: changed rules of the target, for graphs. gdma_first,
+    check_uninitialized: of command streams, see `InstructionSession`.
     Raises what `load` raises.
     """
     file = Path(path)
     if file.suffix.lower() != ".onnx":
         model, ref = find_stage(file, net=net, stage=stage)
         if stage_kind(ref.stage) == "instructions":
-            if profile:
+            if profile or arith:
                 raise UsageError(f"{file}: a target profile changes graphs; this is a command stream")
             return InstructionSession(
                 model,
@@ -148,19 +154,16 @@ def open_session(
                 check_uninitialized=check_uninitialized,
             )
     quantized = load(file, net=net, stage=stage)
-    apply_profile(quantized, profile)
+    apply_profile(quantized, profile, arith)
     return Session(quantized.graph, path=path_, threads=threads)
 
 
-def apply_profile(model: QuantizedModel, profile: Path | None) -> None:
-    """Changes a model's arithmetic as a user's profile says, and records it in the model.
+def apply_profile(model: QuantizedModel, profile: Path | None = None, arith: Mapping[str, str] | None = None) -> None:
+    """Changes a model's arithmetic as a user's profile and named rules say, and records it in the model.
 
-    Raises what `load_override` raises.
+    Raises what `change_arithmetic` raises.
     """
-    if profile is None:
-        return
-    changed = load_override(profile, model.target).apply(model.graph)
-    model.meta |= {**file_record(profile), "profile_layers": changed}
+    model.meta |= change_arithmetic(model.graph, model.target, profile, arith)
 
 
 def records(graph: Graph, data: Path, options: Preprocess | None = None, limit: int | None = None) -> Records:
@@ -182,6 +185,12 @@ def calibrate(
     return calibrate_graph(graph, data, method=method, parameters=parameters, model_sha256=sha, progress=progress)
 
 
+def check_table(table: CalibrationTable, model_path: Path) -> None:
+    """Raises DataError if the table says that it was made for another model file."""
+    if table.model_sha256 and table.model_sha256 != file_sha256(model_path):
+        raise DataError(f"the calibration table was made for another model than {model_path}")
+
+
 def compile(
     graph: Graph,
     target: str,
@@ -196,19 +205,20 @@ def compile(
     quant_output: bool = False,
     float_layers: Iterable[str] = (),
     profile: Path | None = None,
+    arith: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> QuantizedModel:
     """Quantizes a float graph and writes a context directory.
 
-    profile: changed rules of the target. reference: float inputs of the reference run; random normal values from `seed`
-    without. The reference data comes from the numpy models of the ops. Raises what `quantize` raises, and DataError if
-    the table is of another model.
+    profile, arith: changed rules of the target. reference: float inputs of the reference run; random normal values from
+    `seed` without. The reference data comes from the numpy models of the ops. Raises what `quantize` raises, and
+    DataError if the table is of another model.
     """
-    if table and model_path and table.model_sha256 and table.model_sha256 != file_sha256(model_path):
-        raise DataError(f"the calibration table was made for another model than {model_path}")
+    if table and model_path:
+        check_table(table, model_path)
     options = QuantizeOptions(quant_input, quant_output, float_layers=frozenset(float_layers))
     model = quantize(graph, table.tensors if table else None, target, precision=precision, options=options)
-    apply_profile(model, profile)
+    apply_profile(model, profile, arith)
     if reference is None:
         rng = np.random.default_rng(seed)
         reference = {n: rng.normal(0, 1, graph.types[n].shape).astype(np.float32) for n in graph.inputs}
@@ -218,6 +228,8 @@ def compile(
     layers = {n: v for n, v in values.items() if n not in model.graph.inputs}
     model.meta |= {
         "model_sha256": file_sha256(model_path) if model_path else "",
+        "table_sha256": table.sha256 if table else "",
+        "profile_sha256": load_target(model.target).profile.sha256,
         "method": table.method if table else "",
         "samples": table.samples if table else 0,
     }
@@ -236,10 +248,15 @@ def audit(
     model: QuantizedModel,
     data: Iterable[Record],
     *,
+    divergence_db: float = DIVERGENCE_DB,
     path: str | None = None,
     threads: int | None = None,
 ) -> AuditResult:
-    """Accuracy of a quantized model against its float graph on labelled data, and the layers that lose most."""
+    """Accuracy of a quantized model against its float graph on labelled data, and the layers that lose most.
+
+    divergence_db: a flipped sample's float and quantized values count as separated at the first layer whose SQNR on
+    this sample is lower.
+    """
     layers = [n for n in graph.activations() if n in model.graph.types and graph.types[n].dtype == "float32"]
     runner = FloatRunner(graph, list(dict.fromkeys([*layers, *graph.outputs])))
     session = Session(model.graph, path=path, threads=threads)
@@ -255,7 +272,45 @@ def audit(
 
     ops = {o: n for n in model.graph.nodes for o in n.outputs}
     facts = {n: (ops[n].op, str(ops[n].attrs.get("evidence", ""))) for n in traced}
-    return run_audit(runner.run, quantized, data, graph.outputs[0], model.graph.outputs[0], facts)
+    return run_audit(runner.run, quantized, data, graph.outputs[0], model.graph.outputs[0], facts, divergence_db)
+
+
+def overflow(
+    model: QuantizedModel,
+    data: Iterable[Record],
+    *,
+    graph: Graph | None = None,
+    path: str | None = None,
+    threads: int | None = None,
+) -> OverflowAudit:
+    """Range, worst case and headroom of every accumulator, saturation of every output, values that thresholds clip.
+
+    data: records of the model's own inputs. graph: the float graph; with it the float values are held against the
+    thresholds, without it only those that the simulated network quantizes from float. Raises DataError without samples.
+    """
+    float_run = None
+    if graph is not None:
+        names = [n for n in graph.activations() if graph.types[n].dtype == "float32"]
+        float_run = FloatRunner(graph, names).run
+    return run_overflow(model, data, lambda feeds: reference_feeds(model, feeds), float_run, path=path, threads=threads)
+
+
+def sensitivity(network: MixedNetwork, progress: Step = quiet) -> Sensitivity:
+    """What each layer costs: quantized alone, and left in float alone. See `bittrue.audit.sensitivity`."""
+    return run_sensitivity(network, progress)
+
+
+def tune(
+    network: MixedNetwork,
+    budget: Budget,
+    *,
+    ranking: Sensitivity | None = None,
+    metric: str = "sqnr",
+    upgrade: str = "float",
+    progress: Step = quiet,
+) -> Tuning:
+    """Layers to leave in float under a budget. See `bittrue.audit.tune`."""
+    return run_tune(network, budget, ranking=ranking, metric=metric, upgrade=upgrade, progress=progress)
 
 
 def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:

@@ -72,7 +72,7 @@ def test_html() -> None:
 
 def test_junit() -> None:
     suite = ET.fromstring(render_junit(result().to_dict())).find("testsuite")
-    assert suite is not None and (suite.get("tests"), suite.get("failures")) == ("3", "1")
+    assert suite is not None and (suite.get("tests"), suite.get("failures")) == ("4", "1")
     assert [f.get("type") for f in suite.iter("failure")] == ["DIFFERENT"]
 
 

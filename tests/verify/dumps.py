@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -73,10 +74,11 @@ def archive(path: Path, arrays: Mapping[str, Array]) -> Path:
 
 
 def run(command: Any, *arguments: object) -> tuple[int, str]:
-    """(exit code, what was printed and the error line)."""
+    """(exit code, what was printed and the error line). Lines that were wrapped are one again."""
     result = CliRunner().invoke(command, [str(a) for a in arguments], standalone_mode=False)
+    output = re.sub(r"\n {2,7}(?=[^\s\d])", " ", result.output)
     if isinstance(result.exception, BittrueError):
-        return result.exception.exit_code, f"{result.output}{result.exception}"
+        return result.exception.exit_code, f"{output}{result.exception}"
     if result.exception is not None:
         raise result.exception
-    return 0, result.output
+    return 0, output

@@ -177,6 +177,34 @@ def unwritten_tail(v: Victim) -> Array:
     return result
 
 
+def one_weight(v: Victim) -> Array:
+    weights = v.inputs()[1]
+    assert weights is not None
+    changed = weights.copy()
+    place = int(v.rng.integers(weights.size))
+    changed.reshape(-1)[place] ^= 64  # one bit of an 8-bit weight
+    return v.evaluate(inputs={1: changed})
+
+
+def exchanged_inputs(v: Victim) -> Array:
+    given = v.inputs()
+    return v.evaluate(inputs={0: given[1], 1: given[0]})
+
+
+def missing_input(v: Victim) -> Array:
+    second = v.inputs()[1]
+    assert second is not None
+    return v.evaluate(inputs={1: np.zeros_like(second)})
+
+
+def other_input(v: Victim) -> Array | None:
+    """Another earlier tensor of the input's type."""
+    name = v.node.inputs[0]
+    earlier = list(v.values)[: list(v.values).index(v.node.outputs[0])]
+    others = [n for n in earlier if n != name and v.graph.types[n] == v.graph.types[name]]
+    return v.evaluate(inputs={0: v.values[others[int(v.rng.integers(len(others)))]]}) if others else None
+
+
 def lookup_index(v: Victim) -> Array:
     table = v.inputs()[1]
     assert table is not None
@@ -195,6 +223,15 @@ def is_convolution(v: Victim) -> bool:
 
 def is_integer(v: Victim) -> bool:
     return v.clean.dtype.kind in "iu"
+
+
+def has_two_inputs(v: Victim) -> bool:
+    """Two computed inputs of one type, which the layer treats differently."""
+    names = v.node.inputs
+    one_type = (
+        len(names) == 2 and all(n in v.values for n in names) and v.graph.types[names[0]] == v.graph.types[names[1]]
+    )
+    return one_type and v.node.op in ("Add", "Concat")
 
 
 def is_padded(v: Victim) -> bool:
@@ -254,6 +291,10 @@ FAULTS = [
     Fault("padding value 1", padding_value(1), is_padded, ("PAD_EDGE",)),
     Fault("bias missing", missing_bias, lambda v: is_convolution(v) and len(v.node.inputs) > 2, ("BIAS",)),
     Fault("kernel mirrored", mirrored_kernel, lambda v: v.node.op == "Conv2d", ("LAYOUT",)),
+    Fault("one weight bit", one_weight, lambda v: v.node.op == "Conv2d" and v.clean[0, 0].size >= 16, ("WEIGHT",)),
+    Fault("inputs exchanged", exchanged_inputs, has_two_inputs, ("OPERAND",)),
+    Fault("input missing", missing_input, has_two_inputs, ("OPERAND",)),
+    Fault("another tensor read", other_input, lambda v: v.node.op in ("Conv2d", "MaxPool2d"), ("OPERAND",)),
     Fault("output zero", lambda v: v.clean * 0, is_integer, ("STALE_MISSING",)),
     Fault("stale copy", stale, is_integer, ("STALE_MISSING",)),
     Fault("tail not written", unwritten_tail, is_map, ("STALE_MISSING",)),

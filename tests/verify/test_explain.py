@@ -47,7 +47,7 @@ def run(command: object, *arguments: object) -> tuple[str, BaseException | None]
     result = CliRunner().invoke(command, [str(a) for a in arguments], standalone_mode=False)  # type: ignore[arg-type]
     if result.exception is not None and not isinstance(result.exception, BittrueError):
         raise result.exception
-    return result.output, result.exception
+    return " ".join(result.output.split()), result.exception  # text is wrapped
 
 
 def test_a_proven_rule_becomes_a_profile_that_makes_the_dump_pass(context: Path, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_compile_and_run_take_a_profile(tmp_path: Path) -> None:
     plain, changed = tmp_path / "plain", tmp_path / "changed"
     api.compile(graph, "bm1684", plain, table=table, reference=feeds)
     model = api.compile(graph, "bm1684", changed, table=table, reference=feeds, profile=profile)
-    assert model.meta["profile"] == "p.yaml" and model.meta["profile_layers"] == 6
+    assert model.meta["user_profile"] == "p.yaml" and model.meta["changed_layers"] == 6
     assert {n.attrs["evidence"] for n in model.graph.nodes if n.op == "Conv2d"} == {"user"}
     assert api.verify(changed).summary.passed  # numpy models and core agree on the changed arithmetic
     inputs = api.reference_feeds(model, feeds)

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from bittrue.audit.statistics import mcnemar, wilson
+from bittrue.audit.errors import ErrorSums, as_rows, ranked
+from bittrue.audit.statistics import drop_interval, mcnemar, wilson
 from bittrue.calibrate.data import Record
 from bittrue.errors import DataError
 
 Array = np.ndarray[Any, Any]
 Run = Callable[[Mapping[str, Array]], dict[str, Array]]
 LISTED_FLIPS = 200
+DIVERGENCE_DB = 10.0  # SQNR of one sample at one layer, below which float and quantized count as separated
 
 
 @dataclass
@@ -30,7 +32,14 @@ class LayerError:
 
 @dataclass
 class AuditResult:
-    """Rates are shares of `labelled`; agreement is the share of samples with the same top-1."""
+    """Rates are shares of `labelled`; agreement is the share of samples with the same top-1.
+
+    paired: one entry per sample: its number, key and label, the best class of both runs and the margin between the two
+    best scores of both.
+
+    flipped: the first samples whose top-1 changed (`flips` counts all), with the first layer in execution order whose
+    SQNR on this sample is below `divergence_db`, and the layer with the lowest SQNR.
+    """
 
     samples: int
     labelled: int
@@ -41,44 +50,56 @@ class AuditResult:
     mcnemar_p: float | None
     float_rates: dict[str, Any]
     quantized_rates: dict[str, Any]
+    divergence_db: float = DIVERGENCE_DB
     flipped: list[dict[str, Any]] = field(default_factory=list)
     layers: list[LayerError] = field(default_factory=list)
+    paired: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        content = asdict(self)
-        return {"float": content.pop("float_rates"), "quantized": content.pop("quantized_rates"), **content}
+        """For a stored result: without `paired`; with the drop of top-1 and its 95 % interval if there are labels."""
+        drop: dict[str, Any] = {}
+        if self.labelled:
+            drop["top1_drop"] = (self.lost - self.gained) / self.labelled
+            drop["top1_drop_interval"] = list(drop_interval(self.lost, self.gained, self.labelled))
+        content = {k: v for k, v in asdict(self).items() if k != "paired"}
+        rates = {"float": content.pop("float_rates"), "quantized": content.pop("quantized_rates")}
+        return {**rates, **content, **drop}
 
 
-class _Sums:
-    """Running sums of one layer."""
+def separation(
+    float_values: Mapping[str, Array],
+    quantized_values: Mapping[str, Array],
+    layers: Mapping[str, tuple[str, str]],
+    sample: int,
+    batch: int,
+    limit_db: float,
+) -> dict[str, Any]:
+    """Where one sample of a batch leaves its float values: `divergence`, the first layer whose SQNR is below the limit
+    (None if there is none), and `lowest`, the layer with the least SQNR.
 
-    def __init__(self) -> None:
-        self.rr = self.gg = self.rg = self.dd = 0.0
-
-    def add(self, r: Array, g: Array) -> None:
-        r, g = r.astype(np.float64).ravel(), g.astype(np.float64).ravel()
-        d = g - r
-        self.rr += float(r @ r)
-        self.gg += float(g @ g)
-        self.rg += float(r @ g)
-        self.dd += float(d @ d)
-
-    def sqnr_db(self) -> float | None:
-        """None without signal."""
-        if self.dd == 0:
-            return float("inf")
-        return float(10 * np.log10(self.rr / self.dd)) if self.rr else None
-
-    def cosine(self) -> float:
-        if self.rr == 0 or self.gg == 0:
-            return 1.0 if self.rr == self.gg else 0.0
-        return float(self.rg / np.sqrt(self.rr * self.gg))
+    Tensors without a batch axis are compared as a whole.
+    """
+    first: dict[str, Any] | None = None
+    lowest: dict[str, Any] | None = None
+    for name, (op, _) in layers.items():
+        sums = ErrorSums()
+        r, g = float_values[name], quantized_values[name]
+        part = slice(sample, sample + 1) if r.ndim and r.shape[0] == batch else ...
+        sums.add(r[part], g[part])
+        sqnr = sums.sqnr_db()
+        if sqnr is None:
+            continue
+        here = {"layer": name, "op": op, "sqnr_db": sqnr}
+        if lowest is None or sqnr < lowest["sqnr_db"]:
+            lowest = here
+        if first is None and sqnr < limit_db:
+            first = here
+    return {"divergence": first, "lowest": lowest}
 
 
-def ranked(scores: Array) -> Array:
-    """Classes by falling score, the lower index first on ties."""
-    order: Array = np.argsort(-scores.astype(np.float64), kind="stable")
-    return order
+def _margin(scores: Array, order: Array) -> float:
+    best = scores[order[:2]].astype(np.float64)
+    return float(best[0] - best[1]) if best.size > 1 else 0.0
 
 
 def run_audit(
@@ -88,21 +109,25 @@ def run_audit(
     float_output: str,
     quantized_output: str,
     layers: Mapping[str, tuple[str, str]],
+    divergence_db: float = DIVERGENCE_DB,
 ) -> AuditResult:
-    """layers: tensor -> (op, evidence), compared by name between both runs. Raises DataError without samples."""
-    sums = {name: _Sums() for name in layers}
+    """layers: tensor -> (op, evidence) in execution order, compared by name between both runs.
+
+    Raises DataError without samples.
+    """
+    sums = {name: ErrorSums() for name in layers}
     hits: dict[str, list[int]] = {"float": [0, 0], "quantized": [0, 0]}
     samples = labelled = agree = lost = gained = 0
     flipped: list[dict[str, Any]] = []
+    paired: list[dict[str, Any]] = []
     for record in records:
         f, q = float_run(record.feeds), quantized_run(record.feeds)
         for name, s in sums.items():
             if name not in f or name not in q or f[name].shape != q[name].shape:
                 raise DataError(f"layer '{name}' cannot be compared: it is missing or has another shape in one run")
             s.add(f[name], q[name])
-        rows_f, rows_q = f[float_output], q[quantized_output]
-        batch = rows_f.shape[0] if rows_f.ndim > 1 else 1
-        rows_f, rows_q = rows_f.reshape(batch, -1), rows_q.reshape(batch, -1)
+        rows_f, rows_q = as_rows(f[float_output]), as_rows(q[quantized_output])
+        batch = len(rows_f)
         for i in range(batch):
             order_f, order_q = ranked(rows_f[i]), ranked(rows_q[i])
             same = bool(order_f[0] == order_q[0])
@@ -116,18 +141,18 @@ def run_audit(
                     hits[key][1] += int(label in order[:5])
                 lost += int(order_f[0] == label and not same)
                 gained += int(order_q[0] == label and not same)
+            row = {
+                "sample": samples,
+                "key": record.key,
+                "label": label,
+                "float": int(order_f[0]),
+                "quantized": int(order_q[0]),
+                "margin": _margin(rows_f[i], order_f),
+                "quantized_margin": _margin(rows_q[i], order_q),
+            }
+            paired.append(row)
             if not same and len(flipped) < LISTED_FLIPS:
-                top = rows_f[i][order_f[:2]]
-                flipped.append(
-                    {
-                        "sample": samples,
-                        "key": record.key,
-                        "label": label,
-                        "float": int(order_f[0]),
-                        "quantized": int(order_q[0]),
-                        "margin": float(top[0] - top[1]) if top.size > 1 else 0.0,
-                    }
-                )
+                flipped.append({**row, **separation(f, q, layers, i, batch, divergence_db)})
             samples += 1
     if not samples:
         raise DataError("no samples to audit")
@@ -149,6 +174,8 @@ def run_audit(
         mcnemar(lost, gained) if labelled else None,
         rates("float"),
         rates("quantized"),
+        divergence_db,
         flipped,
         errors,
+        paired,
     )

@@ -79,6 +79,12 @@ class Record:
     feeds: dict[str, Array]
     labels: Array | None = None
 
+    @property
+    def samples(self) -> int:
+        """Size of the batch."""
+        first = next(iter(self.feeds.values()), None)
+        return int(first.shape[0]) if first is not None and first.ndim else 1
+
 
 class Records:
     """Records of a data set, read when they are used."""
@@ -153,4 +159,6 @@ class Records:
                 if part.dtype.kind not in "biuf":
                     raise DataError(f"{file}: '{name}' holds {part.dtype}, not numbers")
                 feeds[name] = np.ascontiguousarray(part, type_.dtype)
+                if feeds[name].dtype.kind in "iu" and np.any(feeds[name] != part):
+                    raise DataError(f"{file}: '{name}' takes {type_.dtype} codes, the file holds other values")
             yield Record(f"{file.name}[{start}]", feeds, None if labels is None else labels[start : start + batch])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field
@@ -79,6 +80,11 @@ class CalibrationTable:
             "tensors": {name: asdict(t) for name, t in self.tensors.items()},
         }
         return json.dumps(content, indent=1) + "\n"
+
+    @property
+    def sha256(self) -> str:
+        """Of the JSON form, which keeps every digit: the hash of the .json file that `write` makes."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_text(self) -> str:
         """The vendor's text table, `%.7f`, blanks in names percent-encoded."""

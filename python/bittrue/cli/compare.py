@@ -8,7 +8,7 @@ import click
 
 from bittrue import api
 from bittrue.cli.dump_options import dump_options
-from bittrue.cli.output import finish
+from bittrue.cli.output import Reports, finish, report_options
 from bittrue.cli.policy_options import policy_options
 from bittrue.verify.dump import DumpOptions
 
@@ -33,10 +33,7 @@ from bittrue.verify.dump import DumpOptions
 @click.option("--input", "inputs", type=click.Path(path_type=Path), help="Models: network inputs to run both on.")
 @click.option("--path", help="Instruction set path to force (see `bittrue doctor`).")
 @click.option("--threads", type=int, help="Threads; the result does not depend on it.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result file.")
-@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write the HTML report.")
-@click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write JUnit XML.")
-@click.option("-v", "--verbose", is_flag=True, help="Show every tensor, not only the wrong ones.")
+@report_options
 def compare_command(
     ref: Path,
     got: Path,
@@ -54,10 +51,7 @@ def compare_command(
     inputs: Path | None,
     path: str | None,
     threads: int | None,
-    json_file: Path | None,
-    html_file: Path | None,
-    junit_file: Path | None,
-    verbose: bool,
+    reports: Reports,
 ) -> None:
     """Compare two things of a kind, bit by bit: archives or folders of tensors (.npz, .npy, .dat, text dumps), compiled
     models (context directories, .bmodel), stored results; or a float model with a compiled one, by averages.
@@ -88,4 +82,4 @@ def compare_command(
         path=path,
         threads=threads,
     )
-    finish(result, json_file, html_file, junit_file, verbose=verbose)
+    finish(result, reports)

@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from bittrue import api
+from bittrue.audit.layers import read_layer_list
 from bittrue.calibrate.table import CalibrationTable
+from bittrue.cli.arithmetic_options import arithmetic_options
 from bittrue.cli.data_options import preprocess_from, preprocess_options
 from bittrue.errors import UsageError
 
@@ -26,13 +28,8 @@ from bittrue.errors import UsageError
 @click.option("--shape", "shapes", multiple=True, help="Shape of an input, name=1x3x224x224.")
 @click.option("--quant-input", is_flag=True, help="The network takes quantized inputs.")
 @click.option("--quant-output", is_flag=True, help="The network returns quantized outputs.")
-@click.option(
-    "--profile",
-    "--target-profile",
-    "profile",
-    type=click.Path(path_type=Path),
-    help="Changed rules of the target (`bittrue explain --write-profile`).",
-)
+@click.option("--float-layers", metavar="FILE|A,B", help="Layers that stay in float, as `tune --write-layers` writes.")
+@arithmetic_options()
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random reference inputs without --data.")
 @preprocess_options
 def compile_command(
@@ -48,7 +45,8 @@ def compile_command(
     shapes: tuple[str, ...],
     quant_input: bool,
     quant_output: bool,
-    profile: Path | None,
+    float_layers: str | None,
+    changes: dict[str, Any],
     seed: int,
     **preprocess: Any,
 ) -> None:
@@ -84,7 +82,8 @@ def compile_command(
         model_path=model,
         quant_input=quant_input,
         quant_output=quant_output,
-        profile=profile,
+        float_layers=read_layer_list(float_layers) if float_layers else (),
+        **changes,
         seed=seed,
     )
     click.echo(f"{outdir}: {len(compiled.graph.nodes)} layers for {compiled.target} {compiled.precision}")

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from bittrue import api
-from bittrue.cli.audit import print_audit
-from bittrue.cli.output import finish
+from bittrue.cli.output import Reports, finish
 from bittrue.errors import DataError
 
 EXAMPLE = Path("reference_data/digits")
@@ -50,7 +49,7 @@ def demo_command(outdir: Path, target: str) -> None:
     result = api.verify(context)
     click.echo("5. audit")
     audit = api.audit(graph, compiled, api.records(graph, folder / "test.npz"))
-    print_audit(target, audit)
     result.audit = audit.as_dict()
-    finish(result, outdir / "result.json", outdir / "report.html", outdir / "junit.xml", verbose=True)
+    names = {"json": "result.json", "html": "report.html", "junit": "junit.xml", "csv": "layers.csv"}
+    finish(result, Reports({key: outdir / name for key, name in names.items()}, verbose=True))
     click.echo(f"report: {outdir / 'report.html'}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bittrue.cli.output import write_reports
+from bittrue.cli.output import Reports, report_options, write_reports
 from bittrue.errors import UsageError
 from bittrue.report.result import Result, TensorResult, failure_sentence
 from bittrue.verify.explain.stored import explain_result
@@ -22,18 +22,14 @@ from bittrue.verify.explain.stored import explain_result
     help="Tensors of another sample, network inputs included (.npz or folder): causes must hold there too.",
 )
 @click.option("--write-profile", type=click.Path(path_type=Path), help="Write the proven rules for `--profile`.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result with its causes.")
-@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write the HTML report.")
-@click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write JUnit XML.")
+@report_options
 def explain_command(
     result_file: Path,
     layer: str | None,
     timeout: float,
     second: Path | None,
     write_profile: Path | None,
-    json_file: Path | None,
-    html_file: Path | None,
-    junit_file: Path | None,
+    reports: Reports,
 ) -> None:
     """Say why a layer differs, and prove it: the layer is simulated on the reference's inputs under every alternative
     rule, and each single change that makes all elements equal is reported.
@@ -59,7 +55,7 @@ def explain_command(
             raise UsageError("--write-profile: no rule of the target was proven, so there is nothing to write")
         override.write(write_profile)
         click.echo(f"{write_profile}: {len(override.rules)} rules for target {override.target}")
-    write_reports(result, json_file, html_file, junit_file)
+    write_reports(result, reports.files)
 
 
 def describe(t: TensorResult) -> str:

@@ -30,10 +30,15 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "repro": ("repro", "repro_command", "one failing layer as a model of its own that fails alone"),
     "judge": ("judge", "judge_command", "a stored result again, under another policy"),
     "audit": ("audit", "audit_command", "accuracy of the quantized model on labelled data"),
+    "sensitivity": ("sensitivity", "sensitivity_command", "which layers cost accuracy"),
+    "tune": ("tune", "tune_command", "float layers under a budget, each step simulated"),
+    "golden": ("golden", "golden_group", "golden data: make, verify, diff, promote with a reason"),
     "conformance": ("conformance", "conformance_command", "recorded op vectors of a device or vendor simulator"),
     "bmodel": ("bmodel", "bmodel_group", "list, print, extract and combine .bmodel files"),
     "targets": ("targets", "targets_group", "profiles and the supported-ops table"),
     "report": ("report", "report_command", "re-render a stored result"),
+    "bmrt_test": ("bmrt_test", "bmrt_test_command", "the vendor's runtime tester: same options, lines and exit codes"),
+    "shims": ("bmrt_test", "shims_command", "launchers named as the vendor's tools"),
     "doctor": ("doctor", "doctor_command", "what this machine offers"),
 }
 

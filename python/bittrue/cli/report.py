@@ -6,20 +6,14 @@ from pathlib import Path
 
 import click
 
-from bittrue.cli.output import write_reports
+from bittrue.cli.output import Reports, print_result, report_options, write_reports
 from bittrue.report.result import Result
-from bittrue.report.text import render_text
 
 
 @click.command("report")
 @click.argument("result_file", type=click.Path(path_type=Path))
-@click.option("--json", "json_file", type=click.Path(path_type=Path))
-@click.option("--html", "html_file", type=click.Path(path_type=Path))
-@click.option("--junit", "junit_file", type=click.Path(path_type=Path))
-@click.option("-v", "--verbose", is_flag=True, help="Show every layer, not only the wrong ones.")
-def report_command(
-    result_file: Path, json_file: Path | None, html_file: Path | None, junit_file: Path | None, verbose: bool
-) -> None:
+@report_options
+def report_command(result_file: Path, reports: Reports) -> None:
     """Render a stored result again, without simulating.
 
     \b
@@ -27,6 +21,6 @@ def report_command(
       bittrue report result.json --html report.html
     """
     result = Result.load(result_file)
-    if not (json_file or html_file or junit_file):
-        click.echo(render_text(result, verbose))
-    write_reports(result, json_file, html_file, junit_file)
+    if not reports.files:
+        print_result(result, reports.verbose)
+    write_reports(result, reports.files)

@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from bittrue import api
+from bittrue.cli.arithmetic_options import arithmetic_options
 from bittrue.cli.output import write_reports
 from bittrue.cli.stream_options import stream_options
 from bittrue.containers.archive import open_archive
@@ -44,7 +45,7 @@ _path = click.Path(path_type=Path)
     metavar="SPEC",
     help="Also write an operand of the --break-at command (opd0, res0, src, ..) or ADDRESS:TYPE:SHAPE.",
 )
-@click.option("--target-profile", type=_path, help="Graphs: changed rules of the target (`bittrue explain`).")
+@arithmetic_options("--target-profile")
 @click.option("--profile", is_flag=True, help="Command streams: estimate cycles and bytes moved on the chip.")
 @click.option("--timeline", type=_path, help="Write the estimated timeline in Chrome's trace format (.json).")
 @click.option("--html", "html_file", type=_path, help="Write the profile as an HTML report.")
@@ -59,7 +60,7 @@ def run_command(
     stage: int,
     path: str | None,
     threads: int | None,
-    target_profile: Path | None,
+    changes: dict[str, Any],
     **stream: Any,
 ) -> None:
     """Simulate a compiled model (.bmodel, quantized .onnx or context directory) bit by bit.
@@ -81,7 +82,7 @@ def run_command(
         threads=threads,
         gdma_first=prefer == "gdma",
         check_uninitialized=stream.pop("check_uninitialized"),
-        profile=target_profile,
+        **changes,
     )
     feeds = open_archive(input_file)
     if isinstance(session, InstructionSession):
@@ -192,4 +193,4 @@ def _profile(
             f"{summary['commands']} commands, {summary['macs'] / 1e6:.1f} MMAC, "
             f"{summary['milliseconds']:.3f} ms on the chip ({summary['evidence']} estimate)"
         )
-        write_reports(result, None, html_file, None)
+        write_reports(result, {"html": html_file})

@@ -43,7 +43,8 @@ def show_command(name: str, as_json: bool) -> None:
         return
     click.echo(f"{profile.name}: {profile.description}")
     for key, rule in profile.rules.items():
-        click.echo(f"  {key} = {rule.value}  [{rule.evidence}]  {rule.note}")
+        choices = f"  ({', '.join(map(str, rule.choices))})" if rule.sets else ""
+        click.echo(f"  {key} = {rule.value}{choices}  [{rule.evidence}]  {rule.note}".rstrip())
 
 
 @targets_group.command("ops")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from bittrue import api
+from bittrue.cli.arithmetic_options import arithmetic_options
 from bittrue.cli.dump_options import dump_options
-from bittrue.cli.output import finish
+from bittrue.cli.output import Reports, finish, report_options
 from bittrue.cli.policy_options import policy_options
 from bittrue.cli.stream_options import stream_options
 from bittrue.errors import UsageError
@@ -36,13 +38,7 @@ from bittrue.verify.verify import StreamOptions
 )
 @click.option("--max-memory", type=int, default=2048, show_default=True, help="MiB for layer tensors at once.")
 @click.option("--explain/--no-explain", default=True, help="Look for the cause of layers that are wrong.")
-@click.option(
-    "--profile",
-    "--target-profile",
-    "profile",
-    type=click.Path(path_type=Path),
-    help="Changed rules of the target, as `bittrue explain --write-profile` writes them.",
-)
+@arithmetic_options()
 @click.option("--net_idx", type=int, help="Only this network.")
 @click.option("--stage_idx", type=int, help="Only this stage.")
 @click.option("--reference", type=click.Path(path_type=Path), help="Command streams: compare with an earlier trace.")
@@ -53,10 +49,7 @@ from bittrue.verify.verify import StreamOptions
 )
 @click.option("--path", help="Instruction set path to force (see `bittrue doctor`).")
 @click.option("--threads", type=int, help="Threads; the result does not depend on it.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result file.")
-@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write the HTML report.")
-@click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write JUnit XML.")
-@click.option("-v", "--verbose", is_flag=True, help="Show every layer, not only the wrong ones.")
+@report_options
 @stream_options
 def verify_command(
     directory: Path,
@@ -72,7 +65,7 @@ def verify_command(
     layer_reference: Path | None,
     max_memory: int,
     explain: bool,
-    profile: Path | None,
+    changes: dict[str, Any],
     net_idx: int | None,
     stage_idx: int | None,
     trace: Path | None,
@@ -83,10 +76,7 @@ def verify_command(
     prefer: str,
     path: str | None,
     threads: int | None,
-    json_file: Path | None,
-    html_file: Path | None,
-    junit_file: Path | None,
-    verbose: bool,
+    reports: Reports,
 ) -> None:
     """Simulate a context directory bit by bit and compare it with its reference data, output by output and layer by
     layer. Names the first layer that differs.
@@ -94,9 +84,13 @@ def verify_command(
     Stages made by `bittrue compile` run as graphs; command streams of the vendor's BM1684 compiler run on the
     instruction-level simulator.
 
+    Refused, although the vendor's tester passes it: NaN in the reference, infinities of different sign, integer
+    differences that overflow, surplus bytes of reference data, a stage that does not exist, an empty comparison.
+
     \b
     Examples:
       bittrue verify --context_dir demo_output/bm1684
+      bittrue verify --context_dir out --html report.html --junit junit.xml --csv layers.csv
       bittrue verify --context_dir net --layer_ref device_dump/ --map device.yaml --layout NHWC:C=16
       bittrue verify --context_dir net --against net_of_last_release
       bittrue verify --context_dir vendor_net --trace good.npz
@@ -108,7 +102,7 @@ def verify_command(
             raise UsageError("--against and --layer_ref: give one of them")
         if kind_of(against) == "archive":
             layer_reference = against
-        elif net_idx is not None or stage_idx is not None or profile or trace or reference or model:
+        elif net_idx is not None or stage_idx is not None or any(changes.values()) or trace or reference or model:
             raise UsageError("--against MODEL runs both models as they are: no other stage, profile, trace or model")
         else:
             compared = api.compare(
@@ -122,7 +116,7 @@ def verify_command(
                 path=path,
                 threads=threads,
             )
-            finish(compared, json_file, html_file, junit_file, verbose=verbose)
+            finish(compared, reports)
             return
     result = api.verify(
         directory,
@@ -140,6 +134,6 @@ def verify_command(
         threads=threads,
         max_memory=max_memory << 20,
         explain=explain,
-        profile=profile,
+        **changes,
     )
-    finish(result, json_file, html_file, junit_file, verbose=verbose)
+    finish(result, reports)

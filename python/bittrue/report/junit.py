@@ -2,60 +2,85 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from bittrue.report.provenance import Fact, provenance
+from bittrue.report.show import printable
 from bittrue.verify.verdict import PASSING
 
 COMPARING = ("verify", "compare", "demo")  # kinds of results that must compare something
-# Characters that XML 1.0 cannot hold, not even as references.
-FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+OUTCOMES = {"failures": "failure", "errors": "error", "skipped": "skipped"}  # count -> element
 
 
 def render_junit(result: dict[str, Any]) -> str:
     """XML text for a result in the form of `Result.to_dict()`; absent parts are left out.
 
-    A stage that failed to run, or that compared nothing, is an error: it never reads as success.
+    Every suite has a case `guard_rails` that fails if nothing was compared: that never reads as success. A stage that
+    failed to run is an error. Tensors that the policy does not require and that differ are skipped, with a word.
     """
     model, target = (str((result.get(part) or {}).get("name") or "") for part in ("model", "target"))
     prefix = ".".join(part for part in (model or "model", target) if part)
-    root = ET.Element("testsuites", name=_text(f"bittrue {result.get('kind') or ''}".strip()))
-    time = str(result.get("time") or "")[:19]
-    for i, net in enumerate(result.get("nets") or []):
+    root = ET.Element("testsuites", name=printable(f"bittrue {result.get('kind') or ''}".strip()))
+    nets = list(result.get("nets") or [])
+    if not nets and result.get("kind") in COMPARING:
+        nets = [{"name": model or "result", "stage": 0}]
+    for i, net in enumerate(nets):
         stage = net.get("stage", i)
-        name = f"{net.get('name') or model or 'net'} stage {stage}"
-        _suite(root, name, f"{prefix}.stage{stage}", time, net.get("tensors") or [], str(net.get("error") or ""))
-    if not result.get("nets") and result.get("kind") in COMPARING:
-        _suite(root, model or "result", prefix, time, [], "")
-    for count in ("tests", "failures", "errors"):
-        root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
+        suite = ET.SubElement(root, "testsuite", name=printable(f"{net.get('name') or model or 'net'} stage {stage}"))
+        if result.get("time"):
+            suite.set("timestamp", printable(result["time"])[:19])
+        _properties(suite, [*provenance(result), *_rules(result.get("policy") or {})])
+        _cases(suite, f"{prefix}.stage{stage}", net, [str(w) for w in result.get("warnings") or []])
+    for element in (*root, root):
+        for count, tag in {"tests": "testcase", **OUTCOMES}.items():
+            element.set(count, str(len(element.findall(f".//{tag}"))))
+        element.set("time", "0")
     ET.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(root: ET.Element, name: str, classname: str, time: str, tensors: list[dict[str, Any]], error: str) -> None:
-    suite = ET.SubElement(root, "testsuite", name=_text(name))
-    failures = 0
+def _properties(suite: ET.Element, facts: list[Fact]) -> None:
+    properties = ET.SubElement(suite, "properties")
+    for fact in facts:
+        ET.SubElement(properties, "property", name=printable(f"{fact.part}.{fact.name}"), value=printable(fact.value))
+
+
+def _rules(policy: dict[str, Any]) -> list[Fact]:
+    rules = enumerate(policy.get("rules") or [], start=1)
+    return [Fact("policy", f"rule {number} reason", str(rule.get("reason") or "")) for number, rule in rules]
+
+
+def _cases(suite: ET.Element, classname: str, net: dict[str, Any], warnings: list[str]) -> None:
+    def case(name: str) -> ET.Element:
+        return ET.SubElement(suite, "testcase", classname=printable(classname), name=printable(name), time="0")
+
+    tensors = net.get("tensors") or []
+    guard = case("guard_rails")
+    if not any(t.get("n") for t in tensors):
+        ET.SubElement(guard, "failure", type="NOTHING_COMPARED", message="no tensor was compared")
+    if warnings:
+        ET.SubElement(guard, "system-out").text = printable("\n".join(f"warning: {w}" for w in warnings))
+    if net.get("error"):
+        ET.SubElement(case("run"), "error", type="ERROR", message=printable(net["error"]))
     for t in tensors:
-        title = f"{t.get('name') or t.get('layer') or 'tensor'}" + (f" ({t['role']})" if t.get("role") else "")
-        case = ET.SubElement(suite, "testcase", classname=_text(classname), name=_text(title), time="0")
-        verdict = str(t.get("verdict") or "UNKNOWN")
-        if verdict not in PASSING:
-            failures += 1
-            failure = ET.SubElement(case, "failure", type=_text(verdict), message=_text(_sentence(t, verdict)))
-            failure.text = _text("\n".join(_place(w) for w in t.get("worst") or [])) or None
-    if not error and not failures and not any(t.get("n") for t in tensors):
-        error = "no tensor was compared"
-    if error:
-        case = ET.SubElement(suite, "testcase", classname=_text(classname), name="run", time="0")
-        ET.SubElement(case, "error", type="ERROR", message=_text(error))
-    counts = {"tests": len(tensors) + bool(error), "failures": failures, "errors": int(bool(error)), "skipped": 0}
-    for key, count in counts.items():
-        suite.set(key, str(count))
-    suite.set("time", "0")
-    if time:
-        suite.set("timestamp", _text(time))
+        name = f"{t.get('name') or t.get('layer') or 'tensor'}" + (f" ({t['role']})" if t.get("role") else "")
+        _outcome(case(name), t)
+
+
+def _outcome(case: ET.Element, t: dict[str, Any]) -> None:
+    verdict = str(t.get("verdict") or "UNKNOWN")
+    if verdict == "EXTRA":
+        ET.SubElement(case, "system-out").text = printable(t.get("detail") or "in the run only")
+    if verdict in PASSING:
+        return
+    if t.get("required") is False:
+        ET.SubElement(case, "skipped", message=printable(f"not required by the policy; {_sentence(t, verdict)}"))
+        return
+    tag = "error" if verdict == "NOT_SIMULATED" else "failure"
+    element = ET.SubElement(case, tag, type=printable(verdict), message=printable(_sentence(t, verdict)))
+    causes = [str(c["sentence"]) for c in t.get("causes") or [] if c.get("sentence")]
+    element.text = printable("\n".join([*causes, *map(_place, t.get("worst") or [])])) or None
 
 
 def _sentence(t: dict[str, Any], verdict: str) -> str:
@@ -65,13 +90,10 @@ def _sentence(t: dict[str, Any], verdict: str) -> str:
     counts = f"{t.get('n_bad', 0)} of {t['n']} elements differ"
     sentence = f"{where}: {verdict}, {counts}, largest difference {t.get('max_abs', 'unknown')}"
     causes = [str(c.get("sentence") or "") for c in t.get("causes") or []]
-    return "; ".join(part for part in (sentence, str(t.get("origin") or ""), *causes[:1]) if part)
+    parts = (sentence, str(t.get("origin") or ""), str(t.get("detail") or ""), *causes[:1])
+    return "; ".join(part for part in parts if part)
 
 
 def _place(w: dict[str, Any]) -> str:
     index = ", ".join(map(str, w.get("index") or []))
     return f"[{index}] reference {w.get('ref')}, got {w.get('got')}"
-
-
-def _text(text: str) -> str:
-    return FORBIDDEN.sub("�", text)

@@ -51,10 +51,11 @@ class Cause(BaseModel):
 class TensorResult(TensorMetrics):
     """One compared tensor: the fields of `TensorMetrics` and these.
 
-    layout: of the dump in memory, where declared; padding_set: padding bytes of it that are not zero.
-    rule: the policy's rule that decided. detail: why, in words. required: whether the tensor can fail the run.
-    origin: BORN_HERE, INHERITED, BOTH, MASKED, UNRESOLVED, or "" (clean or not examined); local: metrics of the layer
-    simulated alone on the reference's own inputs; explains: later failures that inherit from this layer.
+    reads: the tensors its layer computes it from. layout: of the dump in memory, where declared; padding_set: padding
+    bytes of it that are not zero. rule: the policy's rule that decided. detail: why, in words. required: whether the
+    tensor can fail the run. origin: BORN_HERE, INHERITED, BOTH, MASKED, UNRESOLVED, or "" (clean or not examined);
+    local: metrics of the layer simulated alone on the reference's own inputs; explains: later failures that inherit
+    from this layer.
     """
 
     name: str
@@ -62,6 +63,7 @@ class TensorResult(TensorMetrics):
     layer: str = ""
     op: str = ""
     role: str = "inner"
+    reads: list[str] = Field(default_factory=list)
     evidence: str = ""
     shape: list[int]
     dtype: str
@@ -177,19 +179,31 @@ class Result(BaseModel):
         self.nets.append(StageResult(name=name, stage=stage, tensors=tensors, error=error))
         self.summarize()
 
+    @property
+    def failing(self) -> list[TensorResult]:
+        return [t for n in self.nets for t in n.tensors if not t.passed]
+
+    @property
+    def first_visible(self) -> TensorResult | None:
+        """The first failing layer. Layers come in execution order; network outputs repeat the last ones."""
+        failing = self.failing
+        return next((t for t in failing if t.role == "inner"), failing[0] if failing else None)
+
+    @property
+    def first_divergent(self) -> TensorResult | None:
+        """The first failing layer that is wrong on the reference's own inputs, or else the first visible one."""
+        return next((t for t in self.failing if t.origin in BORN), self.first_visible)
+
     def summarize(self) -> None:
         """Recomputes the totals from the stages."""
         tensors = [t for n in self.nets for t in n.tensors]
-        failing = [t for t in tensors if not t.passed]
-        # Layers come in execution order; network outputs repeat the last ones.
-        visible = next((t for t in failing if t.role == "inner"), failing[0] if failing else None)
-        first = next((t for t in failing if t.origin in BORN), visible)
+        first, visible = self.first_divergent, self.first_visible
         words = Counter(t.verdict for t in tensors)
         s = Summary(
             compared=sum(1 for t in tensors if t.n),
             equal=words["EQUAL"],
             within=words["WITHIN"],
-            failed=len(failing),
+            failed=len(self.failing),
             missing=words["MISSING"],
             extra=words["EXTRA"],
             elements=sum(t.n for t in tensors),
@@ -214,10 +228,14 @@ class Result(BaseModel):
         clean: dict[str, Any] = _finite(self.model_dump(by_alias=True))
         return clean
 
+    def to_json(self) -> str:
+        """The stored form as text."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+
     def save(self, path: Path) -> None:
         """Writes JSON under a temporary name, then renames it."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, (json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n").encode())
+        write_atomic(path, self.to_json().encode())
 
     @staticmethod
     def load(path: Path) -> Result:

@@ -37,6 +37,11 @@ def pack(array: Array, type_: TensorType) -> Array:
     return np.ascontiguousarray(array, type_.dtype).reshape(-1).view(np.uint8)
 
 
+def defaults(path: str | None = None, threads: int | None = None) -> tuple[str, int]:
+    """Instruction set path and threads of a session for which nothing else is said."""
+    return path or os.environ.get("BITTRUE_PATH") or str(_core.best_path()), threads or os.cpu_count() or 1
+
+
 class Session:
     """A quantized graph, loaded and planned.
 
@@ -46,10 +51,9 @@ class Session:
 
     def __init__(self, graph: Graph, *, path: str | None = None, threads: int | None = None) -> None:
         self.graph = graph
-        self.path = path or os.environ.get("BITTRUE_PATH") or _core.best_path()
+        self.path, self.threads = defaults(path, threads)
         if self.path not in _core.known_paths() or not _core.path_available(self.path):
             raise UsageError(f"path '{self.path}' is not available here; known: {', '.join(_core.known_paths())}")
-        self.threads = threads or os.cpu_count() or 1
         names = list(dict.fromkeys([*graph.constants, *graph.activations()]))
         self._index = {name: i for i, name in enumerate(names)}
         self._program = _core.Program(

@@ -7,6 +7,7 @@ round() is half away from zero; binary32 steps are marked.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,6 +20,7 @@ def round_away(v: float) -> int:
     return math.floor(v + 0.5) if v >= 0 else -math.floor(-v + 0.5)
 
 
+@lru_cache(maxsize=1 << 17)  # searches over layer precisions lower the same network many times
 def _best_multiplier(s: float, bits: int, shifts: range) -> tuple[int, int]:
     # s is binary32, the products are exact in double, the error is compared in binary32.
     s = float(np.float32(s))

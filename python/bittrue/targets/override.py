@@ -6,6 +6,7 @@ Written by `bittrue explain --write-profile` from proven causes, accepted by oth
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,13 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bittrue.containers.bmodel import write_atomic
 from bittrue.errors import DataError, UsageError
 from bittrue.graph.ir import Graph, Node
+from bittrue.targets.loader import load_target
 
 SCHEMA = "bittrue-profile/1"
 EVIDENCE = "user"  # evidence label of nodes whose arithmetic a user's profile changed
 
 
 class OverrideRule(BaseModel):
-    """Nodes of `op` whose attributes equal `when` get the attributes `set`.
+    """Nodes of `op` ("*": of any op) whose attributes equal `when` get the attributes `set`.
 
     layers: only these, by name; None: all. The other fields say where the rule is from.
     """
@@ -38,7 +40,7 @@ class OverrideRule(BaseModel):
     def matches(self, node: Node) -> bool:
         """Whether the rule is for this node."""
         chosen = self.layers is None or node.name in self.layers
-        return chosen and node.op == self.op and all(node.attrs.get(k) == v for k, v in self.when.items())
+        return chosen and self.op in ("*", node.op) and all(node.attrs.get(k) == v for k, v in self.when.items())
 
 
 class Override(BaseModel):
@@ -85,6 +87,56 @@ def load_override(path: Path | str, target: str | None = None) -> Override:
     return override
 
 
-def file_record(path: Path) -> dict[str, str]:
-    """What a result stores about the profile used."""
-    return {"profile": path.name, "profile_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+def arithmetic_settings(texts: Iterable[str]) -> dict[str, str]:
+    """`rule=value` texts as a mapping. Raises UsageError."""
+    settings = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not key or not separator or not value:
+            raise UsageError(f"--arith {text}: expected RULE=VALUE, as `bittrue targets show` lists them")
+        settings[key] = value
+    return settings
+
+
+def setting_rules(target: str, settings: Mapping[str, str]) -> list[OverrideRule]:
+    """Named rules of a target set to other choices, as changes of nodes.
+
+    Raises UsageError for rules the target does not have or that cannot be switched, and for unknown choices.
+    """
+    profile = load_target(target).profile
+    changes = []
+    for key, value in settings.items():
+        if key not in profile.rules:
+            raise UsageError(f"target {profile.name} has no rule '{key}'; it has {', '.join(profile.rules)}")
+        rule = profile.rules[key]
+        if not rule.sets:
+            raise UsageError(f"rule {key} cannot be switched; it is {rule.value}")
+        choice = next((c for c in rule.choices if str(c) == value), None)
+        if choice is None:
+            raise UsageError(f"rule {key} cannot be '{value}'; choices: {', '.join(map(str, rule.choices))}")
+        old, new = rule.attribute_value(rule.value), rule.attribute_value(choice)
+        for place in rule.sets if old != new else ():
+            changes += [
+                OverrideRule(op=op, when={place.attribute: old}, set={place.attribute: new}, text=f"{key}={value}")
+                for op in place.ops
+            ]
+    return changes
+
+
+def change_arithmetic(
+    graph: Graph, target: str, profile: Path | str | None = None, settings: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Changes a graph by a profile file, then by named rules; returns what a result stores about it, {} for no change.
+
+    Raises what `load_override` and `setting_rules` raise.
+    """
+    record: dict[str, Any] = {}
+    changed = 0
+    if profile is not None:
+        changed += load_override(profile, target).apply(graph)
+        digest = hashlib.sha256(Path(profile).read_bytes()).hexdigest()
+        record |= {"user_profile": Path(profile).name, "user_profile_sha256": digest}
+    if settings:
+        changed += Override(target=target, rules=setting_rules(target, settings)).apply(graph)
+        record["arith"] = ", ".join(f"{k}={v}" for k, v in settings.items())
+    return {**record, "changed_layers": changed} if record else {}

@@ -31,7 +31,8 @@ class GraphComparison:
         if name in self._writers:
             index, node = self._writers[name]
             evidence = str(node.attrs.get("evidence", ""))
-            fields = {"index": index, "layer": node.name, "op": node.op, "evidence": evidence}
+            reads = [i for i in node.inputs if i and i not in self.model.graph.constants]
+            fields = {"index": index, "layer": node.name, "op": node.op, "evidence": evidence, "reads": reads}
         if name in self.model.tensors:
             q = self.model.tensors[name]
             fields |= {"scale": q.scale, "zero_point": q.zero_point}

@@ -17,7 +17,7 @@ from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.quantize.model import QuantizedModel
 from bittrue.report.result import Result, StageResult, TensorResult
 from bittrue.runtime.session import Session
-from bittrue.targets.override import load_override
+from bittrue.targets.override import change_arithmetic
 from bittrue.verify.dump import DumpOptions, open_dump
 from bittrue.verify.fingerprints import sha256
 from bittrue.verify.replay import Replay
@@ -72,8 +72,7 @@ def stored_stages(result: Result, layer: str | None = None) -> Iterator[StoredSt
             )
         compiled = read_compiled(stage.stage)
         model = from_sections(compiled.sections, compiled.coefficients)
-        if profile := result.sources.get("profile"):
-            load_override(profile).apply(model.graph)
+        change_arithmetic(model.graph, model.target, result.sources.get("profile"), result.sources.get("arith"))
         inputs = context.inputs[position]
         layers: Mapping[str, Array] = context.layers
         if source := result.sources.get("layer_reference"):

@@ -16,14 +16,14 @@ from bittrue.compiler import from_sections
 from bittrue.containers.archive import open_archive
 from bittrue.containers.bmodel import StageRef, check_codes
 from bittrue.containers.build import read_compiled, stage_kind
-from bittrue.containers.context_dir import ContextDir
+from bittrue.containers.context_dir import MODEL, ContextDir, file_sha256
 from bittrue.devices.bm1684.session import Group, Hook, InstructionSession
 from bittrue.devices.bm1684.trace import TraceWriter
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.quantize.model import QuantizedModel
 from bittrue.report.result import Result, TensorResult, evidence_counts, new_result
 from bittrue.runtime.session import Session
-from bittrue.targets.override import OverrideRule, file_record, load_override
+from bittrue.targets.override import OverrideRule, change_arithmetic
 from bittrue.verify.dump import Dump, DumpOptions, open_dump
 from bittrue.verify.explain.run import Explainer
 from bittrue.verify.fingerprints import check_dump_inputs
@@ -34,6 +34,7 @@ from bittrue.verify.tensors import compare_tensors_by_name
 from bittrue.verify.traces import compare_traces, first_difference
 
 Array = np.ndarray[Any, Any]
+ORIGINS = ("model_sha256", "table_sha256", "profile_sha256", "method", "samples")  # what a compiled model was made of
 REASONS = {
     "dynamic_ir": "firmware instructions of a dynamic network: not specified publicly",
     "empty": "no commands",
@@ -68,10 +69,10 @@ class Options:
 
     policy: what may differ. layers: compare every layer the reference has. layer_reference: an archive or folder of
     tensors instead of layers_ref.npz, for instance dumped by a device; dump: how it is read. allow_other_inputs: take
-    it although it says that it was made from other network inputs. net_idx, stage_idx: only this one. path,
-    threads: of the simulation; the result does not depend on them. profile: a user's change of the target's rules.
-    max_memory: bytes that layer tensors may take at
-    once; the network runs again for every further part. explain: look for the cause of the layers that are wrong.
+    it although it says that it was made from other network inputs. net_idx, stage_idx: only this one. path, threads: of
+    the simulation; the result does not depend on them. profile, arith: a user's changes of the target's rules.
+    max_memory: bytes that layer tensors may take at once; the network runs again for every further part. explain: look
+    for the cause of the layers that are wrong.
     """
 
     policy: Policy = EXACT
@@ -84,6 +85,7 @@ class Options:
     path: str | None = None
     threads: int | None = None
     profile: Path | None = None
+    arith: Mapping[str, str] = field(default_factory=dict)
     max_memory: int = 2 << 30
     explain: bool = True
 
@@ -131,7 +133,7 @@ def verify(directory: Path | str, options: Options | None = None, stream: Stream
             verifier.graph(stages[i], context.inputs[i], context.outputs[i])
     result = verifier.result
     result.model["name"] = str(stages[chosen[0]].net.name)
-    result.model |= {k: context.manifest[k] for k in ("model_sha256",) if context.manifest.get(k)}
+    result.model["compiled_sha256"] = file_sha256(context.path / MODEL)
     result.sources = {"context_dir": str(directory)}
     if options.layer_reference:
         result.sources["layer_reference"] = str(options.layer_reference)
@@ -139,6 +141,8 @@ def verify(directory: Path | str, options: Options | None = None, stream: Stream
             result.sources["dump"] = record
     if options.profile:
         result.sources["profile"] = str(options.profile)
+    if options.arith:
+        result.sources["arith"] = dict(options.arith)
     result.policy = options.policy.summary()
     if options.layers and not verifier.has_layers:
         result.warnings.append("no layers_ref.npz: only the network outputs were compared")
@@ -178,10 +182,9 @@ class _Verifier:
         """A stage compiled by this project."""
         compiled = read_compiled(ref.stage)
         model = from_sections(compiled.sections, compiled.coefficients)
-        if self.options.profile:
-            changed = load_override(self.options.profile, model.target).apply(model.graph)
-            self.result.target |= file_record(self.options.profile)
-            self.result.warnings.append(f"{self.options.profile}: changes the arithmetic of {changed} layers")
+        if changes := change_arithmetic(model.graph, model.target, self.options.profile, self.options.arith):
+            self.result.target |= changes
+            self.result.warnings.append(f"the arithmetic of {changes['changed_layers']} layers is changed by the user")
         session = Session(model.graph, path=self.options.path, threads=self.options.threads)
         comparison = GraphComparison(model, session, self.options.policy)
         layers = self._layers(model, session, inputs)
@@ -193,7 +196,8 @@ class _Verifier:
             if self.options.explain:
                 self.learned += Explainer(replay).explain(tensors)
         self.result.add_stage(str(ref.net.name), ref.stage_index, tensors)
-        self.result.target |= {"name": model.target, "precision": model.precision}
+        self.result.model |= {k: model.meta[k] for k in ORIGINS if model.meta.get(k)}
+        self.result.target |= {"name": model.target, "precision": model.precision, "arithmetic": model.arithmetic}
         self._note(session, inputs, [str(n.attrs.get("evidence", "")) for n in model.graph.nodes])
 
     def _layers(self, model: QuantizedModel, session: Session, inputs: Mapping[str, Array]) -> Mapping[str, Array]:

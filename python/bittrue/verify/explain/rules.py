@@ -51,6 +51,7 @@ def rule_changes(case: LayerCase) -> Iterator[Hypothesis]:
         for value in choices:
             if value != old:
                 yield _attribute(case, cls, label, {name: value}, f"{name} {old} -> {value}")
+    yield from _pool_divisors(case)
     yield from _stagings(case)
     yield from _numbers(case)
 
@@ -120,6 +121,18 @@ def _stagings(case: LayerCase) -> Iterator[Hypothesis]:
     for bits in (8, 15, 16, 24, 31):
         for truncated in (False, True):
             yield from _precision(case, flat, bits, truncated)
+
+
+def _pool_divisors(case: LayerCase) -> Iterator[Hypothesis]:
+    """An average pool that divides by the number of taps in place of its integer factor."""
+    if case.node.op != "AvgPool2d" or case.attribute("requant") == "divide":
+        return
+    for rounding in ("half_up", "half_away", "half_even", "floor", "toward_zero"):
+        for counted in (1, 0):
+            attrs = {"requant": "divide", "rounding": rounding, "count_include_pad": counted}
+            taps = "all taps" if counted else "the taps inside the input"
+            text = f"exact division by {taps} ({rounding})"
+            yield _attribute(case, "PAD_EDGE", "POOL_DIVISOR", attrs, text)
 
 
 def _two_steps(case: LayerCase) -> Iterator[Hypothesis]:

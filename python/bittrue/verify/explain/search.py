@@ -18,6 +18,7 @@ from bittrue.verify.explain.case import Array, Hypothesis, LayerCase
 from bittrue.verify.explain.data import data_changes
 from bittrue.verify.explain.fits import fitted_changes
 from bittrue.verify.explain.floats import float_changes
+from bittrue.verify.explain.operands import operand_changes
 from bittrue.verify.explain.patterns import patterns
 from bittrue.verify.explain.rules import rule_changes
 from bittrue.verify.explain.values import storage_changes, value_changes
@@ -52,6 +53,7 @@ def hypotheses(case: LayerCase) -> Iterator[Hypothesis]:
     """All of them, the most specific first."""
     return chain(
         storage_changes(case),
+        operand_changes(case),
         rule_changes(case),
         data_changes(case),
         fitted_changes(case) if case.integer else float_changes(case),

@@ -58,7 +58,8 @@ def _circumstances(first: Result, second: Result) -> list[tuple[str, Any, Any]]:
     pairs = [
         ("policy", first.policy.get("name"), second.policy.get("name")),
         ("target", first.target.get("name"), second.target.get("name")),
-        ("profile", first.target.get("profile"), second.target.get("profile")),
+        ("profile", first.target.get("user_profile"), second.target.get("user_profile")),
+        ("arith", first.target.get("arith"), second.target.get("arith")),
         ("model", first.model.get("model_sha256"), second.model.get("model_sha256")),
         ("version", first.tool.get("version"), second.tool.get("version")),
         ("path", first.tool.get("path"), second.tool.get("path")),

@@ -1,0 +1,185 @@
+"""Loaded models: networks of all folders under one numbering, each with its reference files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from bittrue.compiler import from_sections
+from bittrue.containers.bmodel import Bmodel, StageRef, read_bmodel
+from bittrue.containers.build import IoTensor, io_tensors, read_compiled, stage_kind
+from bittrue.containers.context_dir import INPUTS, MODEL
+from bittrue.containers.refdata import from_bytes
+from bittrue.devices.bm1684.session import InstructionSession
+from bittrue.errors import BittrueError, UnsupportedError
+from bittrue.runtime.session import Session
+from bittrue.vendor.sophgo.bmrt.log import WARNING, WRONG, Log, shape_text
+from bittrue.vendor.sophgo.bmrt.options import Options
+
+Array = np.ndarray[Any, Any]
+CHIP_IDS = {"BM1682": 0x1682, "BM1684": 0x1684, "BM1684X": 0x1686}
+REFUSED = ("int4", "uint4")  # the tester aborts on these
+
+
+@dataclass
+class Folder:
+    """One --context_dir (or --bmodel): the model and its open files. `expected` is absent without comparison."""
+
+    label: str
+    model: Bmodel
+    inputs: BinaryIO | None = None
+    expected: BinaryIO | None = None
+    output: Path | None = None
+
+    def rewind(self) -> None:
+        for file in (self.inputs, self.expected):
+            if file is not None:
+                file.seek(0)
+
+
+@dataclass
+class Net:
+    """A network with its number over all folders and its stages."""
+
+    index: int
+    name: str
+    folder: Folder
+    stages: list[StageRef]
+
+
+def stage_io(ref: StageRef) -> tuple[list[IoTensor], list[IoTensor]]:
+    """Inputs and outputs of a stage."""
+    return io_tensors(ref.stage.input_tensor), io_tensors(ref.stage.output_tensor)
+
+
+def open_stage(model: Bmodel, ref: StageRef) -> Session | InstructionSession:
+    """A runnable stage. Raises UnsupportedError for stages that cannot be simulated."""
+    kind = stage_kind(ref.stage)
+    if kind == "instructions":
+        return InstructionSession(model, ref)
+    if kind != "bittrue":
+        raise UnsupportedError(f"network '{ref.net.name}' stage {ref.stage_index}: {kind.replace('_', ' ')}")
+    compiled = read_compiled(ref.stage)
+    return Session(from_sections(compiled.sections, compiled.coefficients).graph)
+
+
+def read_tensors(file: BinaryIO, tensors: list[IoTensor], net: int, log: Log) -> dict[str, Array]:
+    """The next tensors of a reference file."""
+    values = {}
+    for t in tensors:
+        data = file.read(t.bytes)
+        if len(data) < t.bytes:
+            log.fatal(
+                "read_ref_data:588",
+                f"Failed to fread reference data of net #{net}, need_bytesize={t.bytes}, "
+                f"but just {len(data)} bytes left",
+            )
+        values[t.name] = from_bytes(t, data)
+    return values
+
+
+class Loader:
+    """Loads folders in command order, with the tester's lines."""
+
+    def __init__(self, options: Options, log: Log) -> None:
+        self.options, self.log = options, log
+        self.nets: list[Net] = []
+        self.folders: list[Folder] = []
+
+    def load(self) -> list[Net]:
+        """All networks. A network whose name exists already is not loaded again."""
+        for number, name in enumerate(self.options.folders or self.options.bmodels):
+            path = Path(name) / MODEL if self.options.folders else Path(name)
+            try:
+                model = read_bmodel(path)
+            except BittrueError as e:
+                model = None
+                reason = str(e)
+            if number == 0:
+                chip = self.options.chip or (model.chip if model else "BM1684")
+                chip_id = CHIP_IDS.get(chip, 0x1684)
+                self.log.info("bmrt_test:833", f"device_index={self.options.device}, chip_id={chip_id}")
+            self.log.info("load_bmodel:1967", f"Loading bmodel from [{path}]. Thanks for your patience...")
+            if model is None:
+                self.log.line("load_bmodel:1700", WRONG, reason)
+                self.log.fatal("load_bmodel:730", f"Load bmodel[{path}] failed")
+            self._check_chip(model, path)
+            self._add(model, name, path)
+        for net in self.nets:
+            self._show(net)
+        return self.nets
+
+    def _check_chip(self, model: Bmodel, path: Path) -> None:
+        wanted = self.options.chip
+        if wanted and wanted.upper() != model.chip.upper():
+            text = f"Error: runtime arch[{wanted}] is not the same with bmodel arch[{model.chip}]"
+            self.log.line("load_bmodel:1712", WRONG, text)
+            self.log.fatal("load_bmodel:730", f"Load bmodel[{path}] failed")
+
+    def _add(self, model: Bmodel, name: str, path: Path) -> None:
+        self.log.info("load_bmodel:1730", f"Bmodel loaded, version {model.root.version}")
+        loaded = {n.name for n in self.nets}
+        folder = Folder(name, model)
+        before = len(self.nets)
+        stages = list(model.stages())
+        for i, table in enumerate(model.nets):
+            if table.name in loaded:
+                text = f"Warning: Net[{table.name}] exist, does not load again"
+                self.log.line("load_bmodel:1726", WARNING, text)
+                continue
+            own = [s for s in stages if s.net_index == i]
+            self.nets.append(Net(len(self.nets), str(table.name), folder, own))
+        self.log.info("load_bmodel:1734", f"pre net num: {before}, load net num: {len(self.nets) - before}")
+        self.folders.append(folder)
+        if self.options.folders and self.options.compare:
+            folder.inputs = self._open(Path(name) / INPUTS, "open_ref_file:520")
+            folder.expected = self._open(Path(name) / self.options.output_ref, "open_ref_file:524")
+        if "export_output" in self.options.flags:
+            folder.output = (Path(name) if self.options.folders else path.parent) / "output.dat"
+
+    def _open(self, path: Path, where: str) -> BinaryIO:
+        try:
+            return path.open("rb")
+        except OSError:
+            self.log.fatal(where, f"cannot open file {path}")
+
+    def _show(self, net: Net) -> None:
+        self.log.info("show_net_info:2535", " ########################")
+        self.log.info("show_net_info:2540", f" NetName: {net.name}, Index={net.index}, CoreNum=1")
+        for ref in net.stages:
+            self.log.info("show_net_info:2543", f" ---- stage {ref.stage_index} ----")
+            for side, line, tensors in zip(("Input", "Output"), (2546, 2557), stage_io(ref), strict=True):
+                for k, t in enumerate(tensors):
+                    self.log.info(
+                        f"show_net_info:{line}",
+                        f"   {side} {k}) '{t.name}' shape={shape_text(t.shape)} dtype={t.dtype.upper()} "
+                        f"scale={t.scale:g} zero_point={t.zero_point} device_id=0",
+                    )
+        self.log.info("show_net_info:2567", " ########################")
+
+    def close(self) -> None:
+        """Closes the reference files."""
+        for folder in self.folders:
+            for file in (folder.inputs, folder.expected):
+                if file is not None:
+                    file.close()
+
+
+def seek_net(net: Net, nets: list[Net]) -> None:
+    """Moves the reference files of a folder to the first stage of a network."""
+    folder = net.folder
+    folder.rewind()
+    before = [n for n in nets if n.folder is folder and n.index < net.index]
+    for earlier in before:
+        skip_stages(folder, earlier.stages)
+
+
+def skip_stages(folder: Folder, stages: list[StageRef]) -> None:
+    """Moves the reference files over some stages."""
+    for ref in stages:
+        for file, tensors in zip((folder.inputs, folder.expected), stage_io(ref), strict=True):
+            if file is not None:
+                file.seek(sum(t.bytes for t in tensors), 1)

@@ -1,0 +1,30 @@
+"""Launchers named as the vendor's tools, so that existing scripts run unchanged."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from bittrue.containers.bmodel import write_atomic
+from bittrue.errors import DataError
+
+# launcher -> the verb it calls
+SHIMS = {"bmrt_test": "bmrt_test"}
+
+
+def write_shims(folder: Path) -> list[Path]:
+    """Writes an executable launcher for every tool. Raises DataError if the folder cannot be written."""
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, verb in SHIMS.items():
+            path = folder / name
+            write_atomic(
+                path, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m bittrue.cli.main {verb} "$@"\n'.encode()
+            )
+            path.chmod(0o755)
+            written.append(path)
+    except OSError as e:
+        raise DataError(f"{folder}: cannot be written ({e.strerror})") from e
+    return written
