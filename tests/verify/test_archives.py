@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -237,6 +238,42 @@ def test_the_grid_gives_the_integers_back(scale: float, zero_point: int, values:
         to_grid(np.append(floats, np.float32(np.nan)), grid, q.dtype)
     with pytest.raises(ValueError, match="outside int8"):
         to_grid(np.append(floats, (200 - np.float32(zero_point)) * step), grid, q.dtype)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=5).map(tuple), min_size=1, max_size=4),
+    st.sampled_from(["NCHW", "NHWC", "4N", "2N", "NC/4", "NC/32", "NHWC:C=16", "NCHW:W=32b", "NHWC:C=bpu"]),
+    st.sampled_from(["int8", "uint8", "int16", "float32"]),
+    st.booleans(),
+    st.data(),
+)
+def test_any_dump_equals_its_tensors_and_one_changed_element_is_found(
+    shapes: list[tuple[int, ...]], text: str, dtype: str, raw: bool, data: st.DataObject
+) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    layout = parse_layout(text)
+    arrays = {f"t{k}": rng.integers(0, 100, shape).astype(dtype) for k, shape in enumerate(shapes)}
+    with TemporaryDirectory() as work:
+        folder = Path(work)
+        ref = archive(folder / "ref.npz", arrays)
+        mapped = write_map(folder, patterns=[{"from": "out_(.*)", "to": r"\1"}])
+
+        def compared() -> Result:
+            dump = {f"out_{n}": layout.pack(a, fill=9) for n, a in arrays.items()}
+            got = archive(folder / ("got" if raw else "got.npz"), dump)
+            return api.compare(ref, got, dump=_options(map=mapped, layout=text))
+
+        good = compared()
+        assert good.summary.passed and good.summary.equal == len(arrays)
+        for t in good.nets[0].tensors:
+            stored = layout.pack(arrays[t.name])
+            # 9 is one byte that is not zero in integers; in binary32 it is 00 00 10 41: two.
+            assert t.padding_set == (stored.size - arrays[t.name].size) * (2 if dtype == "float32" else 1)
+        victim = data.draw(st.sampled_from(sorted(arrays)))
+        arrays[victim].flat[data.draw(st.integers(0, arrays[victim].size - 1))] += 1
+        bad = compared()
+        assert [(t.name, t.n_bad) for t in bad.nets[0].tensors if not t.passed] == [(victim, 1)]
 
 
 def test_dumps_of_other_inputs_are_refused(tmp_path: Path) -> None:

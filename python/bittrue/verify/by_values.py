@@ -39,9 +39,9 @@ def match_by_values(
     """(pairs, remarks on tensors of the dump that fit several tensors or are fitted by several).
 
     A pair has the shape of the tensor in one of `layouts` and a correlation of at least 0.99, and no other tensor and
-    no other dump comes within 0.005 of it. Constants correlate with nothing.
+    no other dump comes within 0.005 of it. Constants correlate with nothing. All of `tensors` are read into memory.
     """
-    layouts = list(layouts)
+    layouts, tensors = list(layouts), dict(tensors)
     scores: dict[tuple[str, str], tuple[float, Layout]] = {}
     for d in dump:
         array = dump[d]

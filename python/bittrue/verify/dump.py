@@ -202,11 +202,11 @@ class Dump(Mapping[str, Array]):
         """Says in the results how the tensors were read, and makes those that could not be NOT_COMPARABLE."""
         for t in results:
             reading = self.readings.get(t.name)
-            if reading is None:
+            if reading is None or t.verdict in ("MISSING", "EXTRA"):
                 continue
             t.layout = reading.layout or t.layout
             t.padding_set += reading.padding
-            if reading.reason and t.verdict not in ("MISSING", "EXTRA"):
+            if reading.reason:
                 for key, value in TensorMetrics():
                     setattr(t, key, value)
                 t.verdict, t.detail, t.shape = "NOT_COMPARABLE", reading.reason, list(reading.shape or t.shape)

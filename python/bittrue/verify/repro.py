@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def write_bundle(result: Result, layer: str, outdir: Path) -> Bundle:
     feeds = {i: stage.replay.known[i] for i in inputs}
     manifest = {
         "precision": model.precision,
-        "reference_made_by": f"the reference of {result.sources.get('layer_reference') or 'the context directory'}",
+        "reference_made_by": Path(result.sources.get("layer_reference") or result.sources["context_dir"]).name,
         "layer": layer,
         **model.meta,
     }
@@ -107,7 +108,7 @@ def _readme(t: TensorResult, bundle: Bundle, model: QuantizedModel) -> str:
     evidence = ", ".join(f"{n.name} ({n.op}): {n.attrs.get('evidence', 'no label')}" for n in model.graph.nodes)
     return f"""One layer that differs from its reference, alone.
 
-{failure_sentence(t)}
+{textwrap.fill(failure_sentence(t), 100)}
 
 layers:    {", ".join(bundle.layers)}
 tensor:    {bundle.tensor}, {bundle.n_bad} of {bundle.n} elements differ
