@@ -228,7 +228,9 @@ def test_real_results_of_a_regression(tmp_path: Path) -> None:
     dump = archive(tmp_path / "d.npz", device)
     run(verify_command, "-d", compiled(), "--json", tmp_path / "good.json")
     run(verify_command, "-d", compiled(), "--layer_ref", dump, "--json", tmp_path / "bad.json", "--no-explain")
-    code, text = run(compare_command, tmp_path / "good.json", tmp_path / "bad.json")
+    reports = [a for kind in ("html", "junit", "csv", "json") for a in (f"--{kind}", tmp_path / f"report.{kind}")]
+    code, text = run(compare_command, tmp_path / "good.json", tmp_path / "bad.json", *reports)
+    assert all("WORSE" in path.read_text() for path in reports[1::2])
     assert code == 1 and "EQUAL -> OFF_BY_LSB" in text and text.count("WORSE") >= 1
     assert run(compare_command, tmp_path / "bad.json", tmp_path / "good.json")[0] == 0
 

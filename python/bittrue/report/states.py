@@ -29,12 +29,21 @@ STATES = {
     "masked": State("masked", "equal although an input differs", "#bcd8ef", "#4a86b8"),
     "within": State("tolerated", "inside a limit of the policy", "#d3e8b5", "#7ba043"),
     "equal": State("equal", "bit-equal", "#cfe9da", "#55a37b"),
+    "same": State("same", "as in the earlier result", "#e4ebe7", "#8fa89b"),
+    "better": State("better", "less wrong than in the earlier result", "#d6ecf3", "#4f98ad"),
     "extra": State("extra", "the reference does not have it", "#eef1f5", "#9aa4b1"),
     "unknown": State("not compared", "no verdict", "#ffffff", "#b4bcc7"),
 }
 ORDER = list(STATES)
 ORIGINS = {"BORN_HERE": "born", "BOTH": "both", "UNRESOLVED": "unresolved", "INHERITED": "inherited"}
-VERDICTS = {"EQUAL": "equal", "WITHIN": "within", "SIMILAR": "within", "EXTRA": "extra"}
+VERDICTS = {
+    "EQUAL": "equal",
+    "WITHIN": "within",
+    "SIMILAR": "within",
+    "EXTRA": "extra",
+    "SAME": "same",
+    "BETTER": "better",
+}
 
 
 def state_of(t: dict[str, Any]) -> str:
