@@ -80,6 +80,11 @@ def test_the_bundle_of_a_mapped_dump_holds_the_models_tensors(tmp_path: Path) ->
     assert (t.origin, t.layout) == ("BORN_HERE", layout.text)
     code, text = run(explain_command, stored, "--layer", LAYER)
     assert code == 0 and "rounding half_up -> floor" in text
+    # A second sample from the same place has the same names and the same layout.
+    for name, values, agrees in (("agrees", planted("floor"), True), ("denies", tensors(), False)):
+        second = archive(tmp_path / name, {f"L_{n}": layout.pack(a) for n, a in {**inputs(), **values}.items()})
+        code, text = run(explain_command, stored, "--layer", LAYER, "--second", second)
+        assert code == 0 and ("PROVEN: rounding half_up -> floor" in text) == agrees
     assert run(repro_command, stored, "--layer", t.name, "-o", tmp_path / "bundle")[0] == 0
     assert api.verify(tmp_path / "bundle", explain=False).nets[0].tensors[-1].n_bad == t.n_bad
 

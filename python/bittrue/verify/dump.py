@@ -150,6 +150,8 @@ class Dump(Mapping[str, Array]):
             return self._on_grid(name, array, want, reading)
         except ValueError as e:
             reading.reason = str(e)
+            if want is UNKNOWN:  # nothing to mistake it for
+                return raw.view(np.uint8) if raw.dtype == UNTYPED else raw
             return np.empty((0, raw.nbytes), np.uint8)
 
     @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,11 +27,22 @@ Array = np.ndarray[Any, Any]
 
 @dataclass
 class StoredStage:
-    """net: what was found. model: with the user's profile, if there was one. replay: on the reference's tensors."""
+    """net: what was found. model: with the user's profile, if there was one. replay: on the reference's tensors. how:
+    other dumps from the same place are read."""
 
     net: StageResult
     model: QuantizedModel
     replay: Replay
+    how: DumpOptions
+
+    def replay_of(self, dump: Path) -> Replay:
+        """The same on the tensors of another sample, network inputs included, from the same place as the reference.
+
+        Names that were recognised by values are not recognised again: those values were another sample's.
+        """
+        graph = self.model.graph
+        how = replace(self.how, match_by_values=False)
+        return Replay(graph, open_dump(dump, how, Session(graph), self.model, {}))
 
     def find(self, layer: str) -> list[TensorResult]:
         """The results of a layer or tensor."""
@@ -75,11 +86,12 @@ def stored_stages(result: Result, layer: str | None = None) -> Iterator[StoredSt
         change_arithmetic(model.graph, model.target, result.sources.get("profile"), result.sources.get("arith"))
         inputs = context.inputs[position]
         layers: Mapping[str, Array] = context.layers
+        how = DumpOptions.from_record(result.sources.get("dump") or {})
         if source := result.sources.get("layer_reference"):
-            how = DumpOptions.from_record(result.sources.get("dump") or {})
             layers = open_dump(Path(source), how, Session(model.graph), model, inputs)
         parts = (inputs, layers, context.outputs[position])
-        yield StoredStage(net, model, Replay(model.graph, ChainMap(*(cast(dict[str, Array], p) for p in parts))))
+        known = ChainMap(*(cast(dict[str, Array], p) for p in parts))
+        yield StoredStage(net, model, Replay(model.graph, known), how)
 
 
 def _check_inputs(result: Result, context: ContextDir, directory: str) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bittrue.containers.archive import open_archive
 from bittrue.report.result import Result, TensorResult
 from bittrue.targets.override import Override
 from bittrue.verify.explain.run import Explainer
-from bittrue.verify.replay import Replay
 from bittrue.verify.stored_stages import stored_stages, unknown_layer
 
 
@@ -25,7 +23,7 @@ def explain_result(
     explained: list[TensorResult] = []
     rules = []
     for stored in stored_stages(result, layer):
-        other = Replay(stored.model.graph, open_archive(second)) if second else None
+        other = stored.replay_of(second) if second else None
         rules += Explainer(stored.replay, seconds, other).explain(stored.net.tensors, layer)
         explained += stored.find(layer) if layer else [t for t in stored.net.tensors if t.causes]
     if layer is not None and not explained:
