@@ -130,6 +130,30 @@ def test_text_dumps_of_the_tester_are_read_back(shape: tuple[int, ...], kind: tu
         typed(data, array.dtype, (*shape, 2))
 
 
+HEADERS = st.sampled_from(
+    [b"", b"int, shape[N, C, H, W]=[1,1,1,2]\n", b"float, shape=[1,1,2,]\nN=0, C=0\n", b"int, shape=[]"]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    HEADERS,
+    st.one_of(st.binary(max_size=40), st.text("0123456789-+.einfa_ \n", max_size=40).map(str.encode)),
+    st.sampled_from(["int8", "int32", "float32", "float16"]),
+    st.lists(st.integers(0, 4), max_size=4).map(tuple),
+)
+def test_any_bytes_become_the_tensor_or_one_clear_error(
+    head: bytes, body: bytes, dtype: str, shape: tuple[int, ...]
+) -> None:
+    data = np.frombuffer(head + body, "V1")
+    try:
+        array = typed(data, np.dtype(dtype), shape)
+    except (ValueError, DataError) as e:
+        assert str(e) and "\n" not in str(e)
+    else:
+        assert array.shape == shape and array.dtype == dtype
+
+
 def test_text_dumps_in_a_folder_are_compared(tmp_path: Path) -> None:
     x, f = np.int8([[1, -2], [3, 4]]), np.float32([0.5, -2.25, 1e-3])
     ref = archive(tmp_path / "ref.npz", {"output_ref_0_signed_char": x, "f": f})
@@ -156,7 +180,7 @@ def test_broken_text_dumps() -> None:
     five = read_text_dump(b"int, shape=[1,1,1,1,2,]\nrank > 4, dump the last 4 dimension only.\nN=0, C=0\n1 2\n")
     assert five is not None and five.tolist() == [[[[[1, 2]]]]]
     assert numbers(b"1 2 300", np.dtype("int8")) is None and numbers(b"1 \xff", np.dtype("int8")) is None
-    assert numbers(b"1.5", np.dtype("int8")) is None
+    assert numbers(b"1.5", np.dtype("int8")) is None and numbers(b"1_0", np.dtype("int8")) is None
 
 
 def test_another_layout_is_brought_to_the_reference_and_its_padding_counted(tmp_path: Path) -> None:
@@ -376,6 +400,8 @@ def test_with_a_model_compare_names_the_layer_and_the_side_that_is_wrong(tmp_pat
         assert others and {x.origin for x in others} == {"INHERITED"}
         order = [x.index for x in result.nets[0].tensors]
         assert order == sorted(order)
+        roles = {x.name: x.role for x in result.nets[0].tensors if x.role != "inner"}
+        assert roles == {n: "input" for n in graph.inputs} | {n: "output" for n in graph.outputs}
 
 
 def _continue(values: dict[str, np.ndarray], after: str) -> dict[str, np.ndarray]:
@@ -391,6 +417,13 @@ def _continue(values: dict[str, np.ndarray], after: str) -> dict[str, np.ndarray
             known |= dict(zip(node.outputs, made, strict=True))
         started = started or after in node.outputs
     return {n: known[n] for n in values}
+
+
+def test_traces_are_compared_as_they_are(tmp_path: Path) -> None:
+    trace = {"trace.commands": np.array(["g0.bdc00001 bdc 1 after gdma 0 conv"]), "g0.bdc00001.res0": np.ones(3)}
+    path = archive(tmp_path / "trace.npz", trace)
+    assert run(compare_command, path, path)[0] == 0
+    assert run(compare_command, path, path, "--layout", "NHWC")[0] == 2
 
 
 def test_folder_archives_read_lazily(tmp_path: Path) -> None:

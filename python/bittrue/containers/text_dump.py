@@ -29,7 +29,7 @@ CTYPES: dict[str, Any] = {
     "tpu::bf16": ml_dtypes.bfloat16,
 }
 HEADER = re.compile(rb"([A-Za-z0-9_: ]+), shape(?:\[N, C, H, W\])?=\[([\d, ]+)\]")
-PLAIN_TEXT = re.compile(rb"[-+.\w\s]*")
+PLAIN_TEXT = re.compile(rb"[-+.0-9A-Za-z\s]*")
 PLANE = re.compile(rb"N=\d+, C=\d+")
 
 
@@ -46,7 +46,8 @@ def numbers(text: bytes, dtype: np.dtype[Any]) -> Array | None:
             values = [int(word) for word in text.split()]
             fits = all(info.min <= v <= info.max for v in values)
             return np.array(values, dtype) if fits else None
-        return np.array([float(word) for word in text.split()], np.float64).astype(dtype)
+        with np.errstate(over="ignore"):  # larger than the type holds: infinity
+            return np.array([float(word) for word in text.split()], np.float64).astype(dtype)
     except ValueError:
         return None
 

@@ -48,6 +48,7 @@ def compare(
     kinds = kind_of(ref), kind_of(got)
     if kinds not in PAIRS:
         known = "; ".join(f"{KINDS[a]} with {KINDS[b]}" for a, b in PAIRS)
+        known += "; a dump with a compiled model: bittrue verify --context_dir MODEL --layer_ref DUMP"
         raise UsageError(f"{ref}: {KINDS[kinds[0]]}, {got}: {KINDS[kinds[1]]}; can be compared: {known}")
     function, taken = PAIRS[kinds]
     for option in fields(CompareOptions):

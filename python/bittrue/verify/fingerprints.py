@@ -21,6 +21,11 @@ def sha256(array: Array) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
+def input_records(inputs: Mapping[str, Array]) -> list[dict[str, Any]]:
+    """What a result stores of network inputs."""
+    return [{"name": n, "shape": list(a.shape), "dtype": str(a.dtype), "sha256": sha256(a)} for n, a in inputs.items()]
+
+
 def fingerprints(archive: Mapping[str, Array], where: str = "archive") -> dict[str, str]:
     """Input name -> sha256 that an archive carries in its member `__inputs__`; {} without. Raises DataError.
 

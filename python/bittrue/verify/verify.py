@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -26,7 +25,7 @@ from bittrue.runtime.session import Session
 from bittrue.targets.override import OverrideRule, change_arithmetic
 from bittrue.verify.dump import Dump, DumpOptions, open_dump
 from bittrue.verify.explain.run import Explainer
-from bittrue.verify.fingerprints import check_dump_inputs
+from bittrue.verify.fingerprints import check_dump_inputs, input_records
 from bittrue.verify.graph import GraphComparison
 from bittrue.verify.matching import TensorCollector, describe, layer_values, match_tensors
 from bittrue.verify.policy import EXACT, Policy
@@ -166,15 +165,7 @@ class _Verifier:
 
     def _note(self, session: Session | InstructionSession, inputs: Mapping[str, Array], labels: list[str]) -> None:
         self.result.tool |= {"path": session.path, "threads": session.threads}
-        self.result.inputs += [
-            {
-                "name": n,
-                "shape": list(a.shape),
-                "dtype": str(a.dtype),
-                "sha256": hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest(),
-            }
-            for n, a in inputs.items()
-        ]
+        self.result.inputs += input_records(inputs)
         self._labels += labels
         self.result.target["evidence"] = evidence_counts(self._labels)
 

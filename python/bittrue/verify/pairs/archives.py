@@ -10,14 +10,14 @@ import numpy as np
 
 from bittrue.containers.archive import RAW, open_archive
 from bittrue.containers.io_info import read_raw
-from bittrue.errors import DataError
+from bittrue.errors import DataError, UsageError
 from bittrue.graph.ir import Graph
 from bittrue.importers import load_float_graph
 from bittrue.model_files import load
 from bittrue.quantize.model import QuantizedModel
 from bittrue.report.result import Result, TensorResult, new_result
 from bittrue.runtime.session import Session
-from bittrue.verify.dump import UNKNOWN, Dump, Want, model_want, named_dump
+from bittrue.verify.dump import UNKNOWN, Dump, DumpOptions, Want, model_want, named_dump
 from bittrue.verify.fingerprints import check_fingerprints, fingerprints, sha256
 from bittrue.verify.graph import GraphComparison
 from bittrue.verify.pairs.kinds import kind_of
@@ -39,6 +39,8 @@ def compare_archives(ref: Path, got: Path, options: CompareOptions) -> Result:
     result.policy = policy.summary()
     result.sources = {"reference": str(ref), "run": str(got)}
     if is_trace(a) or is_trace(b):
+        if options.model or DumpOptions() != options.dump or DumpOptions() != options.ref_dump:
+            raise UsageError("traces of command streams are compared as they are: no map, layout or model")
         tensors = compare_traces(a, b, policy)
         if line := first_difference(a, b, tensors):
             result.warnings.append(line)
@@ -80,7 +82,7 @@ def _compare(
         comparison = GraphComparison(quantized, session, policy)
         result.target |= {"name": quantized.target, "precision": quantized.precision}
     describe = comparison.describe if comparison else float_description(graph) if graph else None
-    tensors = compare_tensors_by_name(ref, got, policy, describe)
+    tensors = compare_tensors_by_name(ref, got, policy, _with_roles(describe, graph) if describe and graph else None)
     for dump in (ref, got):
         dump.annotate(tensors)
         result.warnings += dump.warnings
@@ -92,6 +94,17 @@ def _compare(
         else:
             result.warnings.append(f"{options.model} is a float model: no layer was simulated, so no origins")
     return tensors
+
+
+def _with_roles(describe: Callable[[str], dict[str, Any]], graph: Graph) -> Callable[[str], dict[str, Any]]:
+    """The same fields; network inputs come first, outputs are outputs."""
+
+    def described(name: str) -> dict[str, Any]:
+        if name in graph.inputs:
+            return describe(name) | {"role": "input", "index": -1}
+        return describe(name) | ({"role": "output"} if name in graph.outputs else {})
+
+    return described
 
 
 def _carried(dump: Dump, graph: Graph | None) -> dict[str, str]:
@@ -126,7 +139,7 @@ def float_description(graph: Graph) -> Callable[[str], dict[str, Any]]:
 
     def describe(name: str) -> dict[str, Any]:
         if name not in writers:
-            return {"index": -1 if name in graph.inputs else len(graph.nodes)}
+            return {"index": len(graph.nodes)}
         index, node = writers[name]
         return {"index": index, "layer": node.name, "op": node.op}
 

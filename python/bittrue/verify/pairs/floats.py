@@ -13,7 +13,7 @@ from bittrue.errors import DataError, UsageError
 from bittrue.graph.ir import Graph
 from bittrue.importers import load_float_graph
 from bittrue.report.result import Result, TensorResult, new_result
-from bittrue.verify.fingerprints import sha256
+from bittrue.verify.fingerprints import input_records
 from bittrue.verify.pairs.archives import float_description
 from bittrue.verify.pairs.nets import CompiledNet, dequantized, open_nets
 from bittrue.verify.pairs.options import CompareOptions
@@ -46,9 +46,7 @@ def compare_with_float(ref: Path, got: Path, options: CompareOptions) -> Result:
     result.sources = {"reference": str(ref), "run": str(got)}
     if net.model:
         result.target |= {"name": net.model.target, "precision": net.model.precision}
-    result.inputs = [
-        {"name": n, "shape": list(v.shape), "dtype": str(v.dtype), "sha256": sha256(v)} for n, v in floats.items()
-    ]
+    result.inputs = input_records(floats)
     outputs = [*graph.outputs, *(io.name for io in net.outputs)]
     layer = float_description(graph)
     writers = net.model.graph.producer() if net.model else {}

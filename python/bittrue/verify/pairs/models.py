@@ -11,7 +11,7 @@ import numpy as np
 from bittrue.errors import DataError
 from bittrue.report.result import Result, TensorResult, new_result
 from bittrue.runtime.session import Session
-from bittrue.verify.fingerprints import check_fingerprints, sha256
+from bittrue.verify.fingerprints import check_fingerprints, input_records, sha256
 from bittrue.verify.graph import GraphComparison
 from bittrue.verify.pairs.nets import CompiledNet, dequantized, open_nets
 from bittrue.verify.pairs.options import CompareOptions
@@ -78,9 +78,7 @@ def _values(
         return []
     ref, got = a.run(feeds[0], options), b.run(feeds[1], options)
     result.tool |= {"path": options.path or "", "threads": options.threads or 0}
-    result.inputs += [
-        {"name": n, "shape": list(v.shape), "dtype": str(v.dtype), "sha256": sha256(v)} for n, v in feeds[1].items()
-    ]
+    result.inputs += input_records(feeds[1])
     outputs = {io.name for io in [*a.outputs, *b.outputs]}
     names = [n for n in {**ref, **got} if n in outputs or (n in ref and n in got and n not in feeds[1])]
     grids = a.grids(), b.grids()
