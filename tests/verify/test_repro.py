@@ -65,7 +65,7 @@ def test_the_bundle_fails_alone_as_the_layer_did(tmp_path: Path, monkeypatch: py
     assert [n.op for n in api.load(elsewhere).graph.nodes] == [t.op]
     assert Result.load(elsewhere / "result.json").summary.mismatches == again.summary.mismatches
     assert f"{t.n_bad} of {t.n} elements differ" in (elsewhere / "README.txt").read_text()
-    assert ContextDir.open(elsewhere).manifest["layer"] == LAYER
+    assert ContextDir.open(elsewhere).manifest["reference_made_by"] == "device.npz"
     code, text = run(explain_command, "result.json")
     assert code == 0 and "rounding half_up -> floor" in text
 
@@ -105,12 +105,16 @@ def test_a_gap_in_the_reference_makes_a_bundle_of_several_layers(tmp_path: Path)
 
 
 def test_what_cannot_be_reproduced_says_why(tmp_path: Path) -> None:
-    dump = archive(tmp_path / "device.npz", planted("bias missing", "stem_conv"))
+    values = planted("bias missing", "stem_conv")
+    absent = "head_silu"
+    del values[next(n for n in model().graph.nodes if n.name == absent).outputs[0]]
+    dump = archive(tmp_path / "device.npz", values)
     stored = verified(tmp_path, dump)
     inherited = next(t for t in Result.load(stored).nets[0].tensors if t.origin == "INHERITED" and t.role == "inner")
     out = tmp_path / "bundle"
     for layer, code, message in (
-        (inherited.layer, 2, "INHERITED) is equal on the reference's own inputs"),
+        (inherited.layer, 2, "(INHERITED) is equal on the reference's own inputs"),
+        (absent, 2, "the reference has no values"),
         ("no_such_layer", 2, "has no layer 'no_such_layer'"),
     ):
         assert run(repro_command, stored, "--layer", layer, "-o", out)[0] == code
@@ -119,6 +123,8 @@ def test_what_cannot_be_reproduced_says_why(tmp_path: Path) -> None:
     content["sources"] = {}
     (tmp_path / "other.json").write_text(json.dumps(content))
     assert run(repro_command, tmp_path / "other.json", "--layer", "stem_conv", "-o", out)[0] == 2
+    (tmp_path / "file").write_text("")
+    assert run(repro_command, stored, "--layer", "stem_conv", "-o", tmp_path / "file")[0] == 4
     dump.unlink()
     assert run(repro_command, stored, "--layer", "stem_conv", "-o", out)[0] == 4
     assert not out.exists() and not list(tmp_path.glob(".repro*"))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import yaml
 
 from bittrue import __version__
-from bittrue.containers.bmodel import write_atomic
 from bittrue.errors import DataError, UsageError
 from bittrue.model_files import write_compiled
 from bittrue.quantize.model import QuantizedModel
@@ -23,6 +25,7 @@ from bittrue.verify.replay import subgraph
 from bittrue.verify.stored_stages import StoredStage, stored_stages, unknown_layer
 from bittrue.verify.verify import Options, verify
 
+Array = np.ndarray[Any, Any]
 RESULT, README, PROFILE, USER_PROFILE = "result.json", "README.txt", "target_profile.yaml", "user_profile.yaml"
 
 
@@ -46,6 +49,8 @@ def write_bundle(result: Result, layer: str, outdir: Path) -> Bundle:
     reference, and what `write_context_dir` raises.
     """
     stage, t = _failing(result, layer)
+    if t.name not in stage.replay.known:
+        raise UsageError(f"layer '{layer}': the reference has no values of '{t.name}'")
     played = stage.replay.run(t.name)
     if played is None:
         raise DataError(f"layer '{layer}': the reference lacks the tensors it reads, network inputs included")
@@ -55,42 +60,47 @@ def write_bundle(result: Result, layer: str, outdir: Path) -> Bundle:
         raise UsageError(f"layer '{layer}': {t.detail}: the reference has no values that can be expected")
     wanted = compare_tensors(expected, simulated).n_bad
     if not wanted:
-        origin = f" ({t.origin})" if t.origin else ""
         raise UsageError(
-            f"layer '{layer}'{origin} is equal on the reference's own inputs: there is nothing to reproduce"
+            f"layer '{layer}' ({t.origin or t.verdict}) is equal on the reference's own inputs: nothing to reproduce"
         )
     graph = subgraph(stage.model.graph, nodes, inputs, [t.name])
     records = {n: q for n, q in stage.model.tensors.items() if n in graph.types}
     model = replace(stage.model, graph=graph, tensors=records)
-    names = [n.name for n in nodes]
-    bundle = Bundle(outdir, t.name, names, simulated.size, wanted)
-    feeds = {i: stage.replay.known[i] for i in inputs}
-    manifest = {
-        "precision": model.precision,
-        "reference_made_by": Path(result.sources.get("layer_reference") or result.sources["context_dir"]).name,
-        "layer": layer,
-        **model.meta,
-    }
-    arena = Session(model.graph).arena_bytes
-    outdir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".repro.", dir=outdir.parent) as work:
-        folder = Path(work) / "bundle"
-        outputs = {t.name: expected}
-        write_compiled(model, folder, feeds, outputs, outputs, manifest, net_name=nodes[-1].name, arena=arena)
-        again = verify(folder, Options(explain=False))
-        found = again.nets[0].tensors[-1].n_bad
-        if found != wanted:
-            raise DataError(f"layer '{layer}': {wanted} elements differ in the network, {found} in the bundle")
-        again.sources = {"context_dir": "."}
-        again.save(folder / RESULT)
-        write_atomic(folder / PROFILE, _profile_text(model.target).encode())
-        if given := result.sources.get("profile"):
-            shutil.copyfile(given, folder / USER_PROFILE)
-        write_atomic(folder / README, _readme(t, bundle, model).encode())
-        outdir.mkdir(exist_ok=True)
-        for file in folder.iterdir():
-            file.replace(outdir / file.name)
+    bundle = Bundle(outdir, t.name, [n.name for n in nodes], simulated.size, wanted)
+    try:
+        outdir.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".repro.", dir=outdir.parent) as work:
+            folder = Path(work) / "bundle"
+            _write_context(folder, model, {i: stage.replay.known[i] for i in inputs}, {t.name: expected}, result)
+            again = verify(folder, Options(explain=False))
+            found = again.nets[0].tensors[-1].n_bad
+            if found != wanted:
+                raise DataError(f"layer '{layer}': {wanted} elements differ in the network, {found} in the bundle")
+            again.sources = {"context_dir": "."}
+            again.save(folder / RESULT)
+            (folder / PROFILE).write_text(_profile_text(model.target))
+            if given := result.sources.get("profile"):
+                shutil.copyfile(given, folder / USER_PROFILE)
+            (folder / README).write_text(_readme(t, bundle, model))
+            outdir.mkdir(exist_ok=True)
+            for file in folder.iterdir():
+                file.replace(outdir / file.name)
+    except OSError as e:
+        raise DataError(f"cannot write {outdir}: {e.strerror or e}") from e
     return bundle
+
+
+def _write_context(
+    folder: Path,
+    model: QuantizedModel,
+    feeds: Mapping[str, Array],
+    expected: Mapping[str, Array],
+    result: Result,
+) -> None:
+    reference = result.sources.get("layer_reference") or result.sources["context_dir"]
+    manifest = {"precision": model.precision, "reference_made_by": Path(reference).name, **model.meta}
+    name, arena = model.graph.nodes[-1].name, Session(model.graph).arena_bytes
+    write_compiled(model, folder, feeds, expected, expected, manifest, net_name=name, arena=arena)
 
 
 def _failing(result: Result, layer: str) -> tuple[StoredStage, TensorResult]:
@@ -127,5 +137,6 @@ compilation.bmodel    the quantized graph of the layer with its weights and comp
 input_ref_data.dat    the reference's tensors that the layer reads
 output_ref_data.dat   the reference's tensor that it should have written; layers_ref.npz holds the same
 manifest.json         hashes and origin
-{PROFILE}   the rules of the target, with their evidence; a {USER_PROFILE} beside it is already applied
+{PROFILE}   the rules of the target as shipped, with their evidence; what a user's profile ({USER_PROFILE}) or
+                      --arith changed is in the graph already
 """
