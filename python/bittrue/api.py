@@ -30,6 +30,7 @@ from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.graph.ir import Graph
 from bittrue.graph.onnx_io import DOMAIN
 from bittrue.importers import load_float_graph
+from bittrue.importers.tflite_quantized import load_tflite
 from bittrue.ops import evaluate_graph
 from bittrue.quantize.context import QuantizeOptions
 from bittrue.quantize.model import QuantizedModel
@@ -141,12 +142,14 @@ def find_stage(path: Path | str, *, net: str | None = None, stage: int = 0) -> t
 
 
 def load(path: Path | str, *, net: str | None = None, stage: int = 0) -> QuantizedModel:
-    """The quantized model in a .bmodel, a context directory or a quantized .onnx.
+    """The quantized model in a .bmodel, a context directory, a quantized .onnx or a quantized .tflite.
 
     Raises DataError for broken files, UsageError for unknown nets or stages, UnsupportedError for stages of another
     kind.
     """
     path = Path(path)
+    if path.suffix.lower() == ".tflite":
+        return load_tflite(path)
     if path.suffix.lower() == ".onnx" and path.is_file():
         if not is_quantized_onnx(path):
             raise DataError(f"{path}: a float model; compile it first")
@@ -178,7 +181,7 @@ def open_session(
     Raises what `load` raises.
     """
     file = Path(path)
-    if file.suffix.lower() != ".onnx":
+    if file.suffix.lower() not in (".onnx", ".tflite"):
         model, ref = find_stage(file, net=net, stage=stage)
         if stage_kind(ref.stage) == "instructions":
             if profile or arith:
