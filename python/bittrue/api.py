@@ -140,7 +140,7 @@ def open_session(
     Raises what `load` raises.
     """
     file = Path(path)
-    if file.suffix.lower() != ".onnx":
+    if file.suffix.lower() not in (".onnx", ".tflite"):
         model, ref = find_stage(file, net=net, stage=stage)
         if stage_kind(ref.stage) == "instructions":
             if profile or arith:

@@ -18,6 +18,7 @@ from bittrue.containers.context_dir import MODEL, write_context_dir
 from bittrue.containers.payload import FLAG_DIGESTS, FLAG_FLOAT_LAYERS, pack_payload
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.graph.onnx_io import DOMAIN
+from bittrue.importers.tflite_quantized import load_tflite
 from bittrue.quantize.model import QuantizedModel
 from bittrue.targets.loader import load_target
 
@@ -53,12 +54,14 @@ def find_stage(path: Path | str, *, net: str | None = None, stage: int = 0) -> t
 
 
 def load(path: Path | str, *, net: str | None = None, stage: int = 0) -> QuantizedModel:
-    """The quantized model in a .bmodel, a context directory or a quantized .onnx.
+    """The quantized model in a .bmodel, a context directory, a quantized .onnx or a quantized .tflite.
 
     Raises DataError for broken files, UsageError for unknown nets or stages, UnsupportedError for stages of another
     kind.
     """
     path = Path(path)
+    if path.suffix.lower() == ".tflite":
+        return load_tflite(path)
     if path.suffix.lower() == ".onnx" and path.is_file():
         if not is_quantized_onnx(path):
             raise DataError(f"{path}: a float model; compile it first")

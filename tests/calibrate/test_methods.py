@@ -11,8 +11,10 @@ from bittrue.api import load_float
 from bittrue.calibrate import calibrate
 from bittrue.calibrate.data import Preprocess, Record, Records
 from bittrue.calibrate.methods import Parameters, find_method
+from bittrue.calibrate.methods.divergence import best_bins, jensen_shannon, symmetric
 from bittrue.calibrate.methods.kl import candidate_divergence, kl_all_candidates, kl_published, published_divergence
-from bittrue.calibrate.statistics import TensorStatistics, octav
+from bittrue.calibrate.methods.mse import octav
+from bittrue.calibrate.statistics import TensorStatistics
 from bittrue.calibrate.table import CalibrationTable, Threshold
 from bittrue.errors import DataError, UsageError
 from bittrue.graph.ir import Graph, Node, TensorType
@@ -223,3 +225,71 @@ def test_the_example_calibrates_with_every_method() -> None:
     for method in ("kl", "mse", "percentile9999"):
         for name, t in calibrate(graph, data, method=method).tensors.items():
             assert 0 < t.threshold <= top[name].threshold
+
+
+D16 = np.array([40, 30, 20, 12, 8, 6, 4, 3, 2, 2, 1, 1, 0, 0, 0, 1])
+
+
+def test_symmetric_divergences(ha: np.ndarray) -> None:
+    assert (best_bins(D16, 4, 4, 16, symmetric), best_bins(D16, 4, 4, 16, jensen_shannon)) == (12, 8)
+    assert best_bins(D16, 4, 1, 15, symmetric) == best_bins(D16, 4, 1, 15, jensen_shannon) == 9
+    assert best_bins(ha, 128, 128, 2048, symmetric) == best_bins(ha, 128, 128, 2048, jensen_shannon) == 1024
+    assert best_bins(ha, 128, 1, 2047, symmetric) == 972
+    assert best_bins(ha, 128, 1, 2047, jensen_shannon) == 970
+    stats = TensorStatistics("t", hist=ha, width=1 / 2048)
+    for name, bins in (("symkl", 972), ("jsd", 970)):
+        threshold = find_method(name).threshold(stats, Parameters(variant="nvidia"))
+        assert threshold == pytest.approx((bins + 0.5) / 2048, rel=1e-12)
+        with pytest.raises(UsageError, match="variant"):
+            find_method(name).threshold(stats, Parameters(variant="native"))
+    small = TensorStatistics("t", hist=D16, width=1.0)
+    assert find_method("symkl").threshold(small, Parameters(levels=4)) == 12
+
+
+def of_record(name: str, x: np.ndarray, **parameters: object) -> float:
+    record = find_method(name).record
+    assert record is not None
+    return record(x, Parameters(**parameters))  # type: ignore[arg-type]
+
+
+E = np.array([0.1] * 500 + [-0.1] * 499 + [9.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "x", "want"),
+    [
+        ("admm", {"levels": 8}, V10, 8.847222222),
+        ("admm", {"levels": 8}, np.array([0.1, 0.2, 0.35, 0.5, 0.75, 1.0]), 1.042134831),
+        ("admm", {}, np.zeros(4), 0.0),
+        ("aciq", {}, E, 1.077577023),
+        ("aciq_laplace", {"levels": 8}, E, 0.547527390),
+        ("aciq_gauss", {}, E, 5.189815486),
+        ("aciq_gauss", {"variant": "native"}, E, 1.183128208),
+        ("mse_grid", {"levels": 8}, V10, 8.82),
+    ],
+)
+def test_methods_of_single_records(name: str, parameters: dict[str, object], x: np.ndarray, want: float) -> None:
+    assert of_record(name, x, **parameters) == pytest.approx(want, abs=2e-9)
+
+
+def test_methods_of_single_records_on_w(w: np.ndarray) -> None:
+    assert of_record("admm", w) == pytest.approx(1.9979180022890752, rel=1e-12)
+    assert of_record("admm", w, levels=8) == pytest.approx(1.8215150796316533, rel=1e-12)
+    assert of_record("aciq_gauss", w, levels=8, variant="native") == pytest.approx(1.9354110146539925, rel=1e-8)
+    assert of_record("aciq_gauss", w, levels=8) == pytest.approx(1.3550778609694865, rel=1e-8)
+    assert of_record("aciq_gauss", w, variant="native") == pytest.approx(2.967648, rel=1e-5)
+    assert of_record("aciq", w) == pytest.approx(4.950754, rel=1e-6)
+    assert of_record("mse_grid", w) == pytest.approx(1.98) and of_record("mse_grid", w, levels=8) == pytest.approx(1.76)
+    with pytest.raises(UsageError, match="levels"):
+        of_record("aciq", w, levels=64)
+
+
+@pytest.mark.parametrize("method", ["symkl", "jsd", "admm", "aciq", "aciq_laplace", "aciq_gauss", "mse_grid"])
+def test_every_method_gives_a_table(method: str) -> None:
+    folder = Path(__file__).resolve().parents[2] / "reference_data/digits"
+    graph = load_float(folder / "digits.onnx")
+    data = Records(graph, folder / "calibration.npz", Preprocess(), 20)
+    table, largest = calibrate(graph, data, method=method), calibrate(graph, data, method="max")
+    assert table.method == method and set(table.tensors) == set(largest.tensors)
+    assert all(0 < t.threshold <= largest.tensors[n].threshold for n, t in table.tensors.items())
+    assert any(t.threshold < largest.tensors[n].threshold for n, t in table.tensors.items())

@@ -11,7 +11,7 @@ from rich.progress import track
 from bittrue.calibrate.data import Record
 from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.calibrate.methods import Parameters, find_method
-from bittrue.calibrate.statistics import TensorStatistics, octav
+from bittrue.calibrate.statistics import TensorStatistics
 from bittrue.calibrate.table import CalibrationTable, Threshold
 from bittrue.errors import DataError
 from bittrue.graph.ir import Graph
@@ -54,10 +54,9 @@ def calibrate(
                 s.count_growing(x, parameters.bins)
             elif chosen.needs == "top":
                 s.keep_top(x, int(x.size * total * share) + 3)
-            elif chosen.needs == "octav":
-                published = parameters.variant == "tpumlir"
-                if published or np.any(x):  # an all-zero record says nothing; only the published code counts it
-                    s.octav.append(octav(x, published=published))
+            elif chosen.record is not None and (parameters.variant == "tpumlir" or np.any(x)):
+                # An all-zero record says nothing; only the published code counts it.
+                s.per_record.append(chosen.record(x, parameters))
     if not names or not stats[names[0]].records:
         raise DataError("no calibration samples")
     if chosen.needs == "histogram" and not growing:

@@ -22,7 +22,7 @@ LARGEST_HISTOGRAM = 8_000_000
 class TensorStatistics:
     """What the threshold methods need. hist counts |x| > 0 in bins of `width`; top holds the largest |x|, descending.
 
-    octav: per-record thresholds of the MSE method, which needs raw samples.
+    per_record: one number for every record, of methods that need raw values.
     """
 
     name: str
@@ -33,7 +33,7 @@ class TensorStatistics:
     hist: Array = field(default_factory=lambda: np.zeros(0, np.int64))
     width: float = 0.0
     top: Array = field(default_factory=lambda: np.zeros(0, np.float32))
-    octav: list[float] = field(default_factory=list)
+    per_record: list[float] = field(default_factory=list)
 
     @property
     def absmax(self) -> float:
@@ -93,25 +93,3 @@ class TensorStatistics:
                     self.width = covered / (self.hist.size - 1)
         index = np.floor(magnitude / np.float32(self.width) + np.float32(0.5)).astype(np.int64)
         self.hist += np.bincount(np.minimum(index, self.hist.size - 1), minlength=self.hist.size)
-
-
-def octav(x: Array, bits: int = 8, published: bool = False) -> float:
-    """Clipping threshold of least mean squared error for one record (OCTAV; spec section 4.5). `published` counts
-    exact zeros as the vendor's code does."""
-    magnitude = np.abs(x.astype(np.float64)).ravel()
-    nonzero = magnitude[magnitude > 0]
-    if not nonzero.size:
-        return 1.0
-    u = 4 if abs(float(x.min())) < 1e-6 else 1
-    zeros = magnitude.size - nonzero.size if published else 0
-    ordered = np.sort(nonzero)
-    tail = np.concatenate([np.cumsum(ordered[::-1])[::-1], [0.0]])
-    s = float(nonzero.sum() / nonzero.size)
-    for _ in range(20):
-        inside = int(np.searchsorted(ordered, s, side="right"))
-        denominator = 4.0**-bits / (3 * u) * (inside + zeros) + (ordered.size - inside)
-        new = float(tail[inside] / denominator)
-        if abs(new - s) < 1e-6:
-            break
-        s = new
-    return s

@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from bittrue import api
-from bittrue.calibrate.methods import Parameters
+from bittrue.calibrate.methods import METHODS, Parameters
 from bittrue.cli.data_options import preprocess_from, preprocess_options
 
 
 @click.command("calibrate")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Pictures, .npy/.npz, a folder or a list.")
-@click.option("--method", default="kl", show_default=True, help="kl, max, mse, percentile9999, percentile.")
+@click.option("--method", default="kl", show_default=True, help=f"One of {', '.join(sorted(METHODS))}.")
 @click.option("--variant", default="tpumlir", show_default=True, help="kl: tpumlir or nvidia; mse: tpumlir or native.")
 @click.option("--bins", type=click.IntRange(128), default=2048, show_default=True)
 @click.option("--percentile", type=click.FloatRange(0, 1), default=0.9999, show_default=True)

@@ -37,8 +37,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "bmodel": ("bmodel", "bmodel_group", "list, print, extract and combine .bmodel files"),
     "targets": ("targets", "targets_group", "profiles and the supported-ops table"),
     "report": ("report", "report_command", "re-render a stored result"),
-    "bmrt_test": ("bmrt_test", "bmrt_test_command", "the vendor's runtime tester: same options, lines and exit codes"),
-    "shims": ("bmrt_test", "shims_command", "launchers named as the vendor's tools"),
+    "bmrt_test": ("vendor", "bmrt_test_command", "the vendor's runtime tester: same options, lines and exit codes"),
+    "bm_model.bin": ("vendor", "bm_model_command", "the vendor's container tool, --verb spelling"),
+    "tpu_model": ("vendor", "tpu_model_command", "the same under its later name"),
+    "model_tool": ("vendor", "model_tool_named_command", "the same under its newest name"),
+    "shims": ("vendor", "shims_command", "launchers named as the vendor's tools"),
     "doctor": ("doctor", "doctor_command", "what this machine offers"),
 }
 

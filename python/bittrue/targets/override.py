@@ -17,13 +17,15 @@ from bittrue.containers.bmodel import write_atomic
 from bittrue.errors import DataError, UsageError
 from bittrue.graph.ir import Graph, Node
 from bittrue.targets.loader import load_target
+from bittrue.targets.requantization import completed
 
 SCHEMA = "bittrue-profile/1"
 EVIDENCE = "user"  # evidence label of nodes whose arithmetic a user's profile changed
 
 
 class OverrideRule(BaseModel):
-    """Nodes of `op` ("*": of any op) whose attributes equal `when` get the attributes `set`.
+    """Nodes of `op` ("*": of any op) whose attributes equal `when` get the attributes `set`. A `requant` without
+    parameters keeps the node's own factor in the new form.
 
     layers: only these, by name; None: all. The other fields say where the rule is from.
     """
@@ -58,7 +60,7 @@ class Override(BaseModel):
         for node in graph.nodes:
             found = [r for r in self.rules if r.matches(node)]
             for rule in found:
-                node.attrs = {**node.attrs, **rule.set, "evidence": EVIDENCE}
+                node.attrs = {**node.attrs, **completed(node.attrs, rule.set), "evidence": EVIDENCE}
             changed += bool(found)
         return changed
 

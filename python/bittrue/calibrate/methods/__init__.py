@@ -1,18 +1,24 @@
 """Threshold methods, one file each; `@method` registers them.
 
 A method takes the statistics of one tensor and the parameters and returns a threshold; `needs` says what the collector
-must gather: "histogram", "top" or "octav".
+must gather: "histogram", "top" (largest values) or "records" (one number for every record, which needs its raw values).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
+
+import numpy as np
 
 from bittrue.calibrate.statistics import TensorStatistics
 from bittrue.errors import UsageError
+
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -27,9 +33,12 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Method:
+    """record: the number of one record, for methods that average over records."""
+
     name: str
     needs: str
     threshold: Callable[[TensorStatistics, Parameters], float]
+    record: Callable[[Array, Parameters], float] | None = None
 
 
 METHODS: dict[str, Method] = {}
@@ -44,6 +53,21 @@ def method(
         function: Callable[[TensorStatistics, Parameters], float],
     ) -> Callable[[TensorStatistics, Parameters], float]:
         METHODS[name] = Method(name, needs, function)
+        return function
+
+    return register
+
+
+def mean_of_records(
+    name: str,
+) -> Callable[[Callable[[Array, Parameters], float]], Callable[[Array, Parameters], float]]:
+    """Registers the decorated function of one record's values; the threshold is the mean over the records."""
+
+    def mean(stats: TensorStatistics, parameters: Parameters) -> float:
+        return math.fsum(stats.per_record) / len(stats.per_record)  # exact: the order of the records does not matter
+
+    def register(function: Callable[[Array, Parameters], float]) -> Callable[[Array, Parameters], float]:
+        METHODS[name] = Method(name, "records", mean, function)
         return function
 
     return register

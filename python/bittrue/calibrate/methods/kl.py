@@ -88,7 +88,22 @@ def kl_all_candidates(hist: Array, levels: int) -> int:
 
 
 def candidate_divergence(h: Array, i: int, levels: int) -> float:
-    """KL(P||Q) in double: outliers folded into the last bin of P, Q spread evenly over non-empty bins."""
+    """KL(P||Q) in double; infinite if everything lies beyond the candidate."""
+    pair = candidate_distributions(h, i, levels)
+    return relative_entropy(*pair) if pair else float("inf")
+
+
+def relative_entropy(p: Array, q: Array) -> float:
+    """KL(P||Q) over the bins where P has mass, in double."""
+    used = p > 0
+    return float(np.sum(p[used] * (np.log(p[used] + EPSILON) - np.log(q[used] + EPSILON))))
+
+
+def candidate_distributions(h: Array, i: int, levels: int) -> tuple[Array, Array] | None:
+    """P and Q of a candidate, in double; None if everything lies beyond the candidate.
+
+    Outliers are folded into the last bin of P; Q is spread evenly over the non-empty bins of each level.
+    """
     p = h[:i].copy()
     p[i - 1] += h[i:].sum()
     p /= h.sum()
@@ -97,8 +112,5 @@ def candidate_divergence(h: Array, i: int, levels: int) -> float:
     nonempty = np.add.reduceat((h[:i] > 0).astype(np.float64), edges)
     per_bin = np.repeat(mass / np.maximum(nonempty, 1), np.diff(np.append(edges, i)))
     q = np.where(h[:i] > 0, per_bin, 0.0)
-    if q.sum() == 0:
-        return float("inf")
-    q /= q.sum()
-    used = p > 0
-    return float(np.sum(p[used] * (np.log(p[used] + EPSILON) - np.log(q[used] + EPSILON))))
+    total = q.sum()
+    return None if total == 0 else (p, q / total)

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from bittrue.containers.bmodel import write_atomic
 from bittrue.errors import DataError
+from bittrue.vendor.sophgo.model_tool import NAMES
 
 # launcher -> the verb it calls
-SHIMS = {"bmrt_test": "bmrt_test"}
+SHIMS = {name: name for name in ("bmrt_test", *NAMES)}
+# scripts that the vendor's documents source before anything else; nothing of them is needed here
+SOURCED = ("envsetup_cmodel.sh", "envsetup_pcie.sh")
 
 
 def write_shims(folder: Path) -> list[Path]:
@@ -25,6 +28,9 @@ def write_shims(folder: Path) -> list[Path]:
             )
             path.chmod(0o755)
             written.append(path)
+        for name in SOURCED:
+            write_atomic(folder / name, b"# nothing to set\n")
+            written.append(folder / name)
     except OSError as e:
         raise DataError(f"{folder}: cannot be written ({e.strerror})") from e
     return written

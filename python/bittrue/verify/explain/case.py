@@ -12,6 +12,7 @@ import numpy as np
 from bittrue.errors import BittrueError
 from bittrue.graph.ir import Graph, Node, TensorType
 from bittrue.runtime.session import Session
+from bittrue.targets.requantization import completed, factors_of
 from bittrue.verify.metrics import bad_elements, is_integer
 
 Array = np.ndarray[Any, Any]
@@ -113,7 +114,8 @@ class LayerCase:
     ) -> Array | None:
         """The layer under a change: attributes (None removes one), other operands by position (None removes one), or
         another output type. None if the engine refuses it."""
-        changed = {k: v for k, v in {**self.node.attrs, **(attrs or {})}.items() if v is not None}
+        changes = completed(self.node.attrs, attrs or {})
+        changed = {k: v for k, v in {**self.node.attrs, **changes}.items() if v is not None}
         names: list[str] = []
         constants: dict[str, Array] = {}
         feeds: dict[str, Array] = {}
@@ -151,7 +153,7 @@ class LayerCase:
     def stage(self, sums: Array, attrs: Mapping[str, Any] | None = None, dtype: str | None = None) -> Array | None:
         """The output stage on given sums, with changed attributes."""
         own = {k: v for k in STAGE_DEFAULTS if (v := self.attribute(k)) is not None}
-        changed = {k: v for k, v in {**own, **(attrs or {})}.items() if v is not None}
+        changed = {k: v for k, v in {**own, **completed(own, attrs or {})}.items() if v is not None}
         types = {
             "x0": TensorType("int64", tuple(sums.shape)),
             "y": TensorType(dtype or self.simulated.dtype.name, tuple(sums.shape)),
@@ -169,16 +171,7 @@ class LayerCase:
     @cached_property
     def factors(self) -> Array | None:
         """The real factor of the output stage, one or one per channel, float64; None where there is none."""
-        kind = self.attribute("requant")
-        if kind in ("shift", "multiplier_shift", "double_round"):
-            shift = np.array(self.attribute("shift"), np.float64)
-            if kind == "shift":
-                return np.asarray(2.0**-shift)
-            multiplier = np.array(self.attribute("multiplier"), np.float64)
-            return np.asarray(multiplier * 2.0 ** -(shift + (31 if kind == "double_round" else 0)))
-        if kind == "float_scale":
-            return np.array(self.attribute("scale"), np.float32).astype(np.float64)
-        return None
+        return factors_of(self.node.attrs)
 
     def per_channel(self, values: Array) -> Array:
         """A vector of one entry or one per channel, shaped to broadcast against the output."""

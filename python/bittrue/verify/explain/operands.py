@@ -127,7 +127,8 @@ def _single_weight(case: LayerCase) -> Iterator[Hypothesis]:
         least = np.where(x != 0, np.minimum(a, b), -np.inf).max(axis=1)
         most = np.where(x != 0, np.maximum(a, b), np.inf).min(axis=1)
     untouched = ((x != 0) | ((low <= 0) & (high >= 0))).all(axis=1)
-    found = np.flatnonzero(untouched & (np.ceil(least) <= np.floor(most)))
+    bounded = np.isfinite(least) & np.isfinite(most)  # a weight that only meets zeros could be anything
+    found = np.flatnonzero(untouched & bounded & (np.ceil(least) <= np.floor(most)))
     for k in found[:3]:
         where = (c, *(int(p) for p in np.unravel_index(int(k), weights.shape[1:])))
         delta = int(np.ceil(least[k])) if np.ceil(least[k]) != 0 else int(np.floor(most[k]))

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from bittrue.targets.factors import quantized_multiplier
 from bittrue.verify.explain.case import Hypothesis, LayerCase
 
 ROUNDINGS = ("half_up", "half_away", "half_even", "half_down", "floor", "toward_zero", "ceil", "add_half_trunc")
@@ -43,7 +42,7 @@ MOST_ENTRIES = 4  # entries of an attribute that are also changed one by one (th
 
 def rule_changes(case: LayerCase) -> Iterator[Hypothesis]:
     """Every enumerated attribute of the layer with each of its other values, then other ways to scale."""
-    yield from _roundings(case)
+    yield from _roundings(case, ("", "input_", "negative_"))
     for name, (choices, default, cls, label) in CHOICES.items():
         if name not in case.node.attrs and (default is None or case.run({name: default}) is None):
             continue
@@ -53,6 +52,7 @@ def rule_changes(case: LayerCase) -> Iterator[Hypothesis]:
                 yield _attribute(case, cls, label, {name: value}, f"{name} {old} -> {value}")
     yield from _pool_divisors(case)
     yield from _stagings(case)
+    yield from _roundings(case, ("high_", "input_high_"))  # no known kernel rounds its high multiply in another way
     yield from _numbers(case)
 
 
@@ -65,8 +65,8 @@ def _attribute(
     return Hypothesis(cls, label, text, result, attrs if carries else {})
 
 
-def _roundings(case: LayerCase) -> Iterator[Hypothesis]:
-    for prefix in ("", "high_", "input_", "input_high_", "negative_"):
+def _roundings(case: LayerCase, prefixes: tuple[str, ...]) -> Iterator[Hypothesis]:
+    for prefix in prefixes:
         name = f"{prefix}rounding"
         old = case.node.attrs.get(name)
         if old is None:
@@ -95,28 +95,19 @@ def _stagings(case: LayerCase) -> Iterator[Hypothesis]:
         return
     flat = factors.reshape(-1)
     if kind != "float_scale":
-        scale = flat.astype(np.float32)
         for rounding in ("half_even", "half_away", "half_up"):
-            attrs = {"requant": "float_scale", "scale": scale.tolist(), "rounding": rounding}
-            text = f"{kind} -> binary32 factor ({rounding})"
+            attrs = {"requant": "float_scale", "rounding": rounding}
+            text = f"float requantization: the sum times a binary32 factor ({rounding}) in place of {kind}"
             yield _attribute(case, "MULTIPLIER", "FLOAT32_SCALE", attrs, text)
-    pairs = [quantized_multiplier(float(f)) for f in flat]
-    multiplier, shift = [m for m, _ in pairs], [-e for _, e in pairs]
     if kind != "double_round":
         for rounding in ("half_away", "half_up"):
-            attrs = {"requant": "double_round", "multiplier": multiplier, "shift": shift, "rounding": rounding}
+            attrs = {"requant": "double_round", "rounding": rounding}
             text = f"{kind} -> high multiply, then shift ({rounding})"
             yield _attribute(case, "DOUBLE_ROUNDING", "HIGH_MULTIPLY", attrs, text)
     else:
-        attrs = {"requant": "multiplier_shift", "multiplier": multiplier, "shift": [31 + s for s in shift]}
         for rounding in ("half_up", "half_away"):
-            yield _attribute(
-                case,
-                "DOUBLE_ROUNDING",
-                "SINGLE",
-                {**attrs, "rounding": rounding},
-                f"double_round -> one rounding ({rounding})",
-            )
+            attrs = {"requant": "multiplier_shift", "rounding": rounding}
+            yield _attribute(case, "DOUBLE_ROUNDING", "SINGLE", attrs, f"double_round -> one rounding ({rounding})")
     yield from _two_steps(case)
     for bits in (8, 15, 16, 24, 31):
         for truncated in (False, True):

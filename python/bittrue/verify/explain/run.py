@@ -9,7 +9,7 @@ from bittrue.graph.ir import Graph, Node
 from bittrue.report.result import BORN, Cause, TensorResult
 from bittrue.targets.override import OverrideRule
 from bittrue.verify.explain.case import LayerCase
-from bittrue.verify.explain.search import Budget, explain_layer, share_mended
+from bittrue.verify.explain.search import Budget, explain_layer, proven_sentence, share_mended
 from bittrue.verify.metrics import bad_elements
 from bittrue.verify.replay import Replay
 
@@ -53,29 +53,56 @@ class Explainer:
         proven. A rule proven on one layer is tried first on the later ones."""
         learned: list[OverrideRule] = []
         done: dict[str, list[Cause]] = {}
-        for t in tensors:
-            if t.name in done and t.origin in BORN:
+        wanted = [t for t in tensors if t.n and (t.origin in BORN if only is None else only in (t.name, t.layer))]
+        for t in wanted:
+            if t.name in done:
                 t.causes = done[t.name]  # a network output that is a layer's result as well
-            wanted = (t.origin in BORN if only is None else only in (t.name, t.layer)) and t.name not in done
-            if not wanted or not t.n:
                 continue
             case = self.case(t.name)
             if case is None:
                 continue
             known = self._by_learned(case, learned)
+            if known:
+                t.causes = done[t.name] = [known]
+                continue
             second = self.case(t.name, self.second) if self.second else None
-            t.causes = [known] if known else explain_layer(case, Budget(self.seconds), second)
+            t.causes = explain_layer(case, Budget(self.seconds), second)
+            self._prefer_common(t, case, [o for o in wanted if o.name != t.name and o.name not in done])
             done[t.name] = t.causes
             first = t.causes[0] if t.causes else None
-            if first and first.status == "PROVEN" and first.change and not known:
+            if first and first.status == "PROVEN" and first.change:
                 rule = rule_of(case.node, first)
                 learned.append(rule)
-                first.change = rule.set
                 first.sentence += self._spread(rule, tensors)
                 old = ", ".join(f"{k} {v}" for k, v in rule.when.items())
                 evidence = case.node.attrs.get("evidence", "no evidence label")
                 first.sentence += f"; today's rule of the model: {old} ({evidence})"
         return learned
+
+    def _prefer_common(self, t: TensorResult, case: LayerCase, others: Sequence[TensorResult]) -> None:
+        """Of several proven rules the one first that also explains most of the other layers where an error was born."""
+        candidates = [c for c in t.causes if c.status == "PROVEN" and c.change]
+        if len(candidates) < 2:
+            return
+        cases = [self.case(o.name) for o in others if o.op == case.node.op]
+        cases = [c for c in cases if c is not None and c.bad.any()]
+        if not cases:
+            return
+        mended = {
+            id(cause): sum(
+                share_mended(c, c.run(cause.change), int(c.bad.sum())) == 1.0
+                for c in cases
+                if c is not None and rule_of(case.node, cause).matches(c.node)
+            )
+            for cause in candidates
+        }
+        ranked = sorted(candidates, key=lambda c: -mended[id(c)])
+        best = ranked[0]
+        rest = [c for c in t.causes if c is not best]
+        equally_good = [c for c in ranked[1:] if mended[id(c)] == mended[id(best)]]
+        best.sentence = proven_sentence(best.hypothesis, best.elements, [c.hypothesis for c in equally_good])
+        best.sentence += f"; it explains {mended[id(best)]} of {len(cases)} further layers where an error is born"
+        t.causes = [best, *equally_good, *(c for c in rest if c not in equally_good)]
 
     def _by_learned(self, case: LayerCase, learned: Sequence[OverrideRule]) -> Cause | None:
         for rule in learned:

@@ -7,7 +7,7 @@ fits a share of them, UNKNOWN that nothing does.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 
@@ -140,17 +140,25 @@ def _proven(case: LayerCase, hypothesis: Hypothesis) -> Cause:
         explained=1.0,
         elements=n,
         change=hypothesis.change,
-        sentence=f"PROVEN: {hypothesis.text}; with that all {n:,} elements are equal",
+        sentence=proven_sentence(hypothesis.text, n),
     )
 
 
+def proven_sentence(hypothesis: str, elements: int, others: Sequence[str] = ()) -> str:
+    """others: changes that these values do not tell apart from this one."""
+    sentence = f"PROVEN: {hypothesis}; with that all {elements:,} elements are equal"
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        sentence += f" (indistinguishable on these values: {'; '.join(others[:3])}{more})"
+    return sentence
+
+
 def _distinct(causes: list[Cause]) -> list[Cause]:
-    """Without repetitions; says so if several changes cannot be told apart on these values."""
+    """Without repetitions; the first says which others cannot be told apart from it."""
     unique = list({c.hypothesis: c for c in causes}.values())
-    if len(unique) > 1:
-        rest = "; ".join(c.hypothesis for c in unique[1:4])
-        more = f" and {len(unique) - 4} more" if len(unique) > 4 else ""
-        unique[0].sentence += f" (indistinguishable on these values: {rest}{more})"
+    confirmed = unique[0].sentence.partition(" elements are equal")[2]
+    unique[0].sentence = proven_sentence(unique[0].hypothesis, unique[0].elements, [c.hypothesis for c in unique[1:]])
+    unique[0].sentence = unique[0].sentence.replace(" elements are equal", f" elements are equal{confirmed}", 1)
     return unique
 
 

@@ -21,7 +21,7 @@ KINDS = {
 
 
 def kind_of(path: Path) -> str:
-    """archive (tensors), model (context directory, .bmodel, quantized .onnx), float (a float model) or result.
+    """archive (tensors), model (context directory, .bmodel, quantized .onnx, .tflite), float (a float model) or result.
 
     Raises DataError for missing files and for .json files that are no result.
     """
@@ -34,6 +34,8 @@ def kind_of(path: Path) -> str:
         return "model"
     if suffix == ".onnx":
         return "model" if is_quantized_onnx(path) else "float"
+    if suffix == ".tflite":
+        return "model"
     if suffix in FORMATS:
         return "float"
     if suffix == ".json":

@@ -66,8 +66,8 @@ class CompiledNet:
 
 
 def open_nets(path: Path) -> list[CompiledNet]:
-    """Every stage of a context directory, a .bmodel or a quantized .onnx. Raises DataError."""
-    if path.suffix.lower() == ".onnx":
+    """Every stage of a context directory, a .bmodel, a quantized .onnx or .tflite. Raises DataError."""
+    if path.suffix.lower() in (".onnx", ".tflite"):
         model = load(path)
         graph = model.graph
         inputs, outputs = (

@@ -1,20 +1,24 @@
-"""`bittrue bmrt_test ARGS`: the vendor's tester. `bittrue shims DIR`: launchers with the vendor's names."""
+"""The vendor's tools under their own names, and `bittrue shims DIR`: launchers with those names."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from bittrue.vendor.sophgo.bmrt.tester import main
+from bittrue.vendor.sophgo.model_tool import NAMES, run
 from bittrue.vendor.sophgo.shims import write_shims
 
+# The tools parse their own arguments.
+AS_GIVEN: dict[str, Any] = {
+    "add_help_option": False,
+    "context_settings": {"ignore_unknown_options": True, "help_option_names": []},
+}
 
-@click.command(
-    "bmrt_test",
-    add_help_option=False,
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-)
+
+@click.command("bmrt_test", **AS_GIVEN)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def bmrt_test_command(arguments: tuple[str, ...]) -> int:
     """The vendor's runtime tester, drop-in: same options, lines, compare rule and exit codes (0, 255, 134).
@@ -24,6 +28,20 @@ def bmrt_test_command(arguments: tuple[str, ...]) -> int:
       bittrue bmrt_test --context_dir net
     """
     return main(arguments)
+
+
+def model_tool_command(name: str) -> click.Command:
+    """The container tool under one of its names."""
+
+    @click.command(name, help=f"The vendor's container tool: {name} --info FILE.", **AS_GIVEN)
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def command(arguments: tuple[str, ...]) -> int:
+        return run(name, arguments)
+
+    return command
+
+
+bm_model_command, tpu_model_command, model_tool_named_command = map(model_tool_command, NAMES)
 
 
 @click.command("shims")
