@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,14 @@ from bittrue.errors import BittrueError
 from bittrue.quantize.model import QuantizedModel
 
 Array = np.ndarray[Any, Any]
+WORK = TemporaryDirectory(prefix="bittrue-digits-")
 DIGITS = Path(__file__).resolve().parents[2] / "reference_data/digits"
 
 
 @cache
 def compiled(method: str = "max", sample: int = 0) -> Path:
     """A context directory of the digits network; nobody changes it."""
-    folder = Path(mkdtemp(prefix="bittrue-digits-")) / "net"
+    folder = Path(WORK.name) / f"{method}{sample}"
     graph = api.load_float(DIGITS / "digits.onnx")
     table = api.calibrate(graph, api.records(graph, DIGITS / "calibration.npz"), method=method)
     samples = iter(api.records(graph, DIGITS / "test.npz"))
