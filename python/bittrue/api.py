@@ -26,7 +26,7 @@ from bittrue.devices.bm1684.session import InstructionSession
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.graph.ir import Graph
 from bittrue.graph.onnx_io import DOMAIN
-from bittrue.importers import load_float_graph
+from bittrue.importers import CaffeOptions, load_float_graph
 from bittrue.ops import evaluate_graph
 from bittrue.quantize.context import QuantizeOptions
 from bittrue.quantize.model import QuantizedModel
@@ -62,9 +62,11 @@ def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def load_float(path: Path | str, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
+def load_float(
+    path: Path | str, *, shapes: Mapping[str, tuple[int, ...]] | None = None, caffe: CaffeOptions | None = None
+) -> Graph:
     """The float graph of a model file. See `bittrue.importers.load_float_graph`."""
-    return load_float_graph(path, input_shapes=shapes)
+    return load_float_graph(path, input_shapes=shapes, caffe=caffe)
 
 
 def policy_of(policy: Policy | Path | str | None, accuracy_f: float | None, accuracy_i: int) -> Policy:

@@ -11,6 +11,7 @@ from bittrue import api
 from bittrue.audit.audit import AuditResult
 from bittrue.calibrate.table import CalibrationTable
 from bittrue.cli.data_options import preprocess_from, preprocess_options
+from bittrue.cli.model_options import load_model, model_options
 from bittrue.cli.output import write_reports
 from bittrue.errors import UsageError
 from bittrue.quantize.quantizer import quantize
@@ -40,9 +41,9 @@ def print_audit(target: str, result: AuditResult, worst: int = 5) -> None:
 @click.option("--calibration", type=click.Path(path_type=Path), help="Data to calibrate on; default: --data.")
 @click.option("--method", default="kl", show_default=True)
 @click.option("--limit", type=int, help="Use only the first N samples.")
-@click.option("--shape", "shapes", multiple=True, help="Shape of an input, name=1x3x224x224.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result file (one target).")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write the HTML report (one target).")
+@model_options
 @preprocess_options
 def audit_command(
     model: Path,
@@ -53,10 +54,9 @@ def audit_command(
     calibration: Path | None,
     method: str,
     limit: int | None,
-    shapes: tuple[str, ...],
     json_file: Path | None,
     html_file: Path | None,
-    **preprocess: Any,
+    **options: Any,
 ) -> None:
     """Measure what quantization costs: top-1 and top-5 of float and quantized on the same samples, and the layers that
     lose most.
@@ -68,18 +68,18 @@ def audit_command(
     names = targets.split(",")
     if len(names) > 1 and (json_file or html_file):
         raise UsageError("--json and --html take one target")
-    options = preprocess_from(preprocess)
-    graph = api.load_float(model, shapes=api.parse_shapes(shapes))
+    preprocess = preprocess_from(options)
+    graph = load_model(model, options)
     thresholds = None
     if precision == "int8":
         thresholds = (
             CalibrationTable.read(table)
             if table
-            else api.calibrate(graph, api.records(graph, calibration or data, options, limit), method=method)
+            else api.calibrate(graph, api.records(graph, calibration or data, preprocess, limit), method=method)
         )
     for target in names:
         quantized = quantize(graph, thresholds.tensors if thresholds else None, target, precision=precision)
-        result = api.audit(graph, quantized, api.records(graph, data, options, limit))
+        result = api.audit(graph, quantized, api.records(graph, data, preprocess, limit))
         print_audit(target, result)
         report = new_result("audit", name=model.stem)
         report.target = {"name": quantized.target, "precision": precision}

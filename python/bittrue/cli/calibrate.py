@@ -10,6 +10,7 @@ import click
 from bittrue import api
 from bittrue.calibrate.methods import Parameters
 from bittrue.cli.data_options import preprocess_from, preprocess_options
+from bittrue.cli.model_options import load_model, model_options
 
 
 @click.command("calibrate")
@@ -20,8 +21,8 @@ from bittrue.cli.data_options import preprocess_from, preprocess_options
 @click.option("--bins", type=click.IntRange(128), default=2048, show_default=True)
 @click.option("--percentile", type=click.FloatRange(0, 1), default=0.9999, show_default=True)
 @click.option("--iterations", type=click.IntRange(1), help="Use only the first N samples.")
-@click.option("--shape", "shapes", multiple=True, help="Shape of an input, name=1x3x224x224.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Table; JSON if named *.json.")
+@model_options
 @preprocess_options
 def calibrate_command(
     model: Path,
@@ -31,9 +32,8 @@ def calibrate_command(
     bins: int,
     percentile: float,
     iterations: int | None,
-    shapes: tuple[str, ...],
     output: Path,
-    **preprocess: Any,
+    **options: Any,
 ) -> None:
     """Derive the threshold of every activation from data.
 
@@ -41,8 +41,8 @@ def calibrate_command(
     Example:
       bittrue calibrate model.onnx --data images/ --method kl --mean 127 --scale 0.0078125 -o model.table
     """
-    graph = api.load_float(model, shapes=api.parse_shapes(shapes))
-    records = api.records(graph, data, preprocess_from(preprocess), iterations)
+    graph = load_model(model, options)
+    records = api.records(graph, data, preprocess_from(options), iterations)
     parameters = Parameters(bins=bins, percentile=percentile, variant=variant)
     table = api.calibrate(graph, records, method=method, parameters=parameters, model_path=model, progress=True)
     table.write(output)

@@ -10,6 +10,7 @@ import click
 from bittrue import api
 from bittrue.calibrate.table import CalibrationTable
 from bittrue.cli.data_options import preprocess_from, preprocess_options
+from bittrue.cli.model_options import load_model, model_options
 from bittrue.errors import UsageError
 
 
@@ -23,10 +24,10 @@ from bittrue.errors import UsageError
 @click.option("--iterations", type=int, help="Use only the first N samples.")
 @click.option("--outdir", type=click.Path(path_type=Path), required=True, help="Context directory to write.")
 @click.option("--net-name", help="Network name in the bmodel; default: the model's file name.")
-@click.option("--shape", "shapes", multiple=True, help="Shape of an input, name=1x3x224x224.")
 @click.option("--quant-input", is_flag=True, help="The network takes quantized inputs.")
 @click.option("--quant-output", is_flag=True, help="The network returns quantized outputs.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random reference inputs without --data.")
+@model_options
 @preprocess_options
 def compile_command(
     model: Path,
@@ -38,11 +39,10 @@ def compile_command(
     iterations: int | None,
     outdir: Path,
     net_name: str | None,
-    shapes: tuple[str, ...],
     quant_input: bool,
     quant_output: bool,
     seed: int,
-    **preprocess: Any,
+    **options: Any,
 ) -> None:
     """Quantize a float model for a target and write a context directory.
 
@@ -52,11 +52,12 @@ def compile_command(
     \b
     Example:
       bittrue compile model.onnx --target bm1684 --data images/ --outdir out/bm1684
+      bittrue compile deploy.prototxt --weights net.caffemodel --target bm1684 --precision fp32 --outdir out
     """
     if precision == "int8" and table is None and data is None:
         raise UsageError("int8 needs --table or --data")
-    graph = api.load_float(model, shapes=api.parse_shapes(shapes))
-    records = api.records(graph, data, preprocess_from(preprocess), iterations) if data else None
+    graph = load_model(model, options)
+    records = api.records(graph, data, preprocess_from(options), iterations) if data else None
     if precision == "int8":
         thresholds = (
             CalibrationTable.read(table)
