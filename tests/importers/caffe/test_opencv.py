@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf import text_format
-from tests.importers.caffe.nets import Array, inputs, layer, load
-from tests.shared import SHARED, needs_shared
 
 from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.importers import CaffeOptions, load_float_graph
 from bittrue.importers.caffe.net import DROPPED_TYPES, INPUT_TYPES
 from bittrue.importers.caffe.read import read_prototxt
+from tests.importers.caffe.nets import Array, inputs, layer, load
+from tests.shared import SHARED, needs_shared
 
 cv2 = pytest.importorskip("cv2")
 pytestmark = pytest.mark.skipif(not hasattr(cv2.dnn, "readNetFromCaffe"), reason="this OpenCV has no Caffe importer")

@@ -3,12 +3,14 @@ it cannot run."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from tests.shared import SHARED, needs_shared
 
 from bittrue import api
 from bittrue.errors import UnsupportedError
 from bittrue.importers import CaffeOptions
+from tests.shared import SHARED, needs_shared
 
 # Inputs of data bases, whose shapes the prototxt does not say; and large batches made small.
 SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
@@ -31,7 +33,7 @@ FILES = sorted((SHARED / "models/caffe-prototxt").rglob("*.prototxt")) if SHARED
 
 @needs_shared
 @pytest.mark.parametrize("path", FILES, ids=[p.parent.name + "/" + p.stem for p in FILES])
-def test_prototxt(path) -> None:  # type: ignore[no-untyped-def]
+def test_prototxt(path: Path) -> None:
     graph = api.load_float(path, shapes=SHAPES.get(path.stem), caffe=CaffeOptions(random_weights=1))
     for name, shape in OUTPUTS.get(path.stem, {}).items():
         assert name in graph.outputs and graph.types[name].shape == shape

@@ -78,16 +78,16 @@ class RandomBlobs:
         return value
 
     def _draw(self, shape: tuple[int, ...], kind: Kind) -> Array:
-        fan_in = max(1, math.prod(shape[1:]))
+        random, f32 = self._random, np.float32
         match kind:
             case "weight":
-                value = self._random.normal(0, math.sqrt(2 / fan_in), shape)
+                value = random.standard_normal(shape, f32) * f32(math.sqrt(2 / max(1, math.prod(shape[1:]))))
             case "bias":
-                value = self._random.normal(0, 0.1, shape)
+                value = random.standard_normal(shape, f32) * f32(0.1)
             case "gain" | "variance":
-                value = self._random.uniform(0.5, 1.5, shape)
+                value = random.random(shape, f32) + f32(0.5)
             case "slope":
-                value = self._random.uniform(0, 0.5, shape)
+                value = random.random(shape, f32) * f32(0.5)
             case "one":
-                value = np.ones(shape)
-        return np.asarray(value, np.float32)
+                value = np.ones(shape, f32)
+        return np.asarray(value)
