@@ -42,3 +42,18 @@ def _detection_output(attrs: dict[str, Any], inputs: Sequence[TensorType]) -> Te
     limit, keep = attrs.get("nms_top_k", -1), attrs.get("keep_top_k", -1)
     rows = (classes - (0 <= background < classes)) * (priors if limit < 0 else min(priors, limit))
     return TensorType("float32", (1, 1, images * max(1, rows if keep < 0 else min(rows, keep)), 7))
+
+
+@_host_op("YoloDetection")
+def _yolo_detection(attrs: dict[str, Any], inputs: Sequence[TensorType]) -> TensorType:
+    return TensorType("float32", (1, 1, inputs[0].shape[0] * attrs["keep_top_k"], 7))
+
+
+@_host_op("Proposal")
+def _proposal(attrs: dict[str, Any], inputs: Sequence[TensorType]) -> TensorType:
+    return TensorType("float32", (attrs["post_nms_top_n"], 5))
+
+
+@_host_op("PsRoiPool")
+def _ps_roi_pool(attrs: dict[str, Any], inputs: Sequence[TensorType]) -> TensorType:
+    return TensorType("float32", (inputs[1].shape[0], attrs["output_dim"], attrs["group_size"], attrs["group_size"]))

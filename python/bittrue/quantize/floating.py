@@ -225,6 +225,11 @@ def l2_normalize(ctx: Context, rules: FloatRules, node: Node) -> None:
     ctx.write_float("FloatBinary", node, [x, factor], {"kind": "mul", "flush": rules.flush})
 
 
+def roi_max_pool(ctx: Context, rules: FloatRules, node: Node) -> None:
+    attrs = {"pooled": list(node.attrs["pooled_shape"]), "spatial_scale": float(node.attrs.get("spatial_scale", 1.0))}
+    ctx.write_float("RoiMaxPool", node, [ctx.read_float(i) for i in node.inputs], attrs)
+
+
 def lrn(ctx: Context, rules: FloatRules, node: Node) -> None:
     """x * (bias + alpha * mean of the squares of `size` neighbouring channels) ^ -beta; the mean is a pool along the
     channels of (N, 1, C, pixels), whose padding counts. In binary32 on every target, as `l2_normalize`."""
@@ -309,7 +314,8 @@ FLOAT_OPS = {
     "Conv": conv, "ConvTranspose": conv_transpose, "Gemm": matmul, "MatMul": matmul, "MaxPool": pool,
     "AveragePool": pool, "PRelu": prelu, "Clip": clip, "Softmax": softmax, "LogSoftmax": softmax,
     "LayerNormalization": normalize, "InstanceNormalization": normalize, "Concat": concat, "ArgMax": argmax,
-    "TopK": topk, "LRN": lrn, "L2Normalize": l2_normalize, "Where": where, "Cast": cast, "Activation": unary,
+    "TopK": topk, "Where": where, "Cast": cast, "Activation": unary,
+    "LRN": lrn, "L2Normalize": l2_normalize, "MaxRoiPool": roi_max_pool,
     **dict.fromkeys(UNARY, unary), **dict.fromkeys(BINARY, binary), **dict.fromkeys(REDUCE, reduce),
 }  # fmt: skip
 

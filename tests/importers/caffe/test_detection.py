@@ -19,7 +19,7 @@ from bittrue.graph.host_ops import HOST_DOMAIN
 from bittrue.graph.ir import Graph
 from bittrue.graph.onnx_io import to_onnx
 from bittrue.importers import CaffeOptions, load_float_graph
-from bittrue.importers.caffe.layers.detection import prior_boxes
+from bittrue.importers.caffe.layers.detection import generated_anchors, prior_boxes
 from bittrue.importers.caffe.schema import new_message
 from tests.importers.caffe.nets import Array, evaluate, inputs, layer, load
 from tests.shared import SHARED, needs_shared
@@ -204,6 +204,83 @@ def test_inner_tensors_of_a_split_graph(tmp_path: Path) -> None:
     np.testing.assert_array_equal(got["twice"], got["found"] * 2)
     np.testing.assert_array_equal(got["a"], feeds["a"])
     assert got["loc_flat"].shape == graph.types["loc_flat"].shape
+
+
+def test_anchors_of_faster_rcnn() -> None:
+    """The nine published anchors of base 16, ratios 1/2, 1, 2 and scales 8, 16, 32."""
+    expected = [
+        [-84, -40, 99, 55], [-176, -88, 191, 103], [-360, -184, 375, 199], [-56, -56, 71, 71], [-120, -120, 135, 135],
+        [-248, -248, 263, 263], [-36, -80, 51, 95], [-80, -168, 95, 183], [-168, -344, 183, 359],
+    ]  # fmt: skip
+    np.testing.assert_array_equal(generated_anchors(16, [0.5, 1, 2], [8, 16, 32]), expected)
+
+
+RPN = (
+    inputs((1, 12, 8, 10), (1, 3))
+    + layer("Convolution", "convolution_param { num_output: 6 kernel_size: 1 }", "a", "s", "score")
+    + layer("Convolution", "convolution_param { num_output: 12 kernel_size: 1 }", "a", "d", "delta")
+    + layer(
+        "Proposal", "proposal_param { ratio: 1 scale: [1, 2, 3] post_nms_topn: 6 min_size: 8 }", "s d b", "r", "rpn"
+    )
+    + layer("ROIPooling", "roi_pooling_param { pooled_h: 2 pooled_w: 3 spatial_scale: 0.0625 }", "a r", "p", "roi")
+    + layer(
+        "PSROIPooling", "psroi_pooling_param { output_dim: 3 group_size: 2 spatial_scale: 0.0625 }", "a r", "q", "ps"
+    )
+    + layer("InnerProduct", "inner_product_param { num_output: 4 }", "p", "y", "fc")
+)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_two_stages(precision: str, tmp_path: Path) -> None:
+    """Host ops amid the network: proposals, then pooled regions, then a layer of the chip."""
+    graph = load(tmp_path, RPN)
+    feeds = feeds_of(graph) | {"b": np.asarray([[128, 160, 1]], F)}
+    truth = FloatRunner(graph).run(feeds)
+    assert truth["y"].shape == (6, 4) and truth["q"].shape == (6, 3, 2, 2) and np.ptp(truth["y"], axis=0).min() > 0
+    table = api.calibrate(graph, [Record("r", feeds)], method="max")
+    model = api.compile(graph, "bm1684", tmp_path / "c", precision=precision, table=table, reference=feeds)
+    assert {"Proposal", "RoiMaxPool", "PsRoiPool"} <= {n.op for n in model.graph.nodes}
+    assert api.verify(tmp_path / "c").summary.passed
+    if precision == "fp32":  # onnxruntime's own MaxRoiPool stands in the float truth
+        got = api.open_session(tmp_path / "c").run(feeds).outputs
+        for name in graph.outputs:
+            np.testing.assert_allclose(got[name], truth[name], rtol=1e-3, atol=1e-4)
+
+
+YOLO = "yolov3_detection_output_param { num_classes: 2 confidence_threshold: 0.2 anchors_scale: [16, 8] "
+YOLO += "biases: [4, 5, 6, 7, 8, 9, 10, 11] mask: [2, 3, 0, 1] }"
+
+
+def test_yolo_heads(tmp_path: Path) -> None:
+    x, y = (np.random.default_rng(i).normal(0, 2, (1, 14, 2 * i, 2 * i)) for i in (1, 2))
+    (rows,) = evaluate(tmp_path, "Yolov3DetectionOutput", YOLO, [x, y])
+    used = rows[0, 0][rows[0, 0, :, 1] >= 0]
+    assert rows.shape == (1, 1, 200, 7) and 0 < len(used) < 200
+    flat = np.moveaxis(x.reshape(2, 7, 2, 2), 1, -1).reshape(-1, 7)
+    score = 1 / (1 + np.exp(-flat[:, 5:])) / (1 + np.exp(-flat[:, 4:5]))
+    best = np.unravel_index(score.argmax(), score.shape)
+    row = used[np.argmin(np.abs(used[:, 2] - score[best]))]
+    anchor = [(8, 9), (10, 11)][best[0] // 4]  # mask 2, 3 belong to the first head
+    expected = np.exp(flat[best[0], 2:4]) * anchor / (2 * 16)
+    np.testing.assert_allclose(row[[1, 2, 5, 6]], [best[1], score[best], *expected], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "shapes", "reason"),
+    [
+        ("Yolov3DetectionOutput", YOLO, [(1, 14, 2, 2)], "1 heads"),
+        ("Yolov3DetectionOutput", YOLO, [(1, 13, 2, 2), (1, 14, 2, 2)], "14 channels"),
+        ("Proposal", "", [(1, 18, 2, 2), (1, 36, 2, 2)], "three inputs"),
+        ("Proposal", "", [(1, 18, 2, 2), (1, 30, 2, 2), (1, 3)], "9 anchors"),
+        ("ROIPooling", "", [(1, 4, 2, 2), (3, 5)], "pooled size"),
+        ("ROIPooling", "roi_pooling_param { pooled_h: 1 pooled_w: 1 }", [(1, 4, 2, 2), (3, 4)], "regions"),
+        ("PSROIPooling", "psroi_pooling_param { output_dim: 3 group_size: 2 }", [(1, 4, 2, 2), (3, 5)], "4 channels"),
+    ],
+)
+def test_refused(kind: str, text: str, shapes: list[tuple[int, ...]], reason: str, tmp_path: Path) -> None:
+    net = inputs(*shapes) + layer(kind, text, " ".join("abc"[: len(shapes)]))
+    with pytest.raises(UnsupportedError, match=rf"layer 'l' \({kind}\): .*{reason}"):
+        load(tmp_path, net)
 
 
 @needs_shared

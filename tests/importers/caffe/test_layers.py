@@ -151,6 +151,8 @@ CASES: list[tuple[str, str, str, list[Array], list[Any], Array]] = [
     ("reduce mean", "Reduction", "reduction_param { operation: MEAN axis: 2 }", [A], [], A.mean((2, 3))),
     ("concat", "Concat", "", [A, B], [], np.concatenate([A, B], 1)),
     ("concat dim", "Concat", "concat_param { concat_dim: 0 }", [A, B], [], np.concatenate([A, B], 0)),
+    ("concat fused", "Concat", "concat_param { axis: 1 per_fla_fuse: true }", [A, B], [],
+     np.concatenate([A.transpose(0, 2, 3, 1).reshape(2, 60), B.transpose(0, 2, 3, 1).reshape(2, 60)], 1)),
     ("concat last", "Concat", "concat_param { axis: -1 }", [A, B], [], np.concatenate([A, B], 3)),
     ("reshape", "Reshape", "reshape_param { shape { dim: 0 dim: -1 dim: 5 } }", [A], [], A.reshape(2, 12, 5)),
     ("reshape axis", "Reshape", "reshape_param { axis: 1 num_axes: 2 shape { dim: 6 dim: 2 } }", [A], [],

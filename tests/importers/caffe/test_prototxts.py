@@ -1,5 +1,4 @@
-"""Published topologies, with random weights: the float graph has the known outputs and a target takes it, or says all
-it cannot run."""
+"""Published topologies: every one is read, and with random weights becomes a float graph that a target runs."""
 
 from __future__ import annotations
 
@@ -8,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from bittrue import api
-from bittrue.errors import UnsupportedError
 from bittrue.importers import CaffeOptions
+from bittrue.importers.caffe.net import read_net
+from bittrue.importers.caffe.read import read_prototxt
+from bittrue.importers.caffe.writer import RULES
 from tests.shared import SHARED, needs_shared
 
 # Inputs of data bases, whose shapes the prototxt does not say; and large batches made small.
@@ -22,24 +23,29 @@ SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
 }
 OUTPUTS = {
     "models__bvlc_googlenet__deploy": {"prob": (10, 1000)},
-    "models__bvlc_alexnet__deploy": {"prob": (10, 1000)},
-    "prototxt__ResNet-50-deploy": {"prob": (1, 1000)},
     "mobilenet_v2_deploy": {"prob": (1, 1000, 1, 1)},
     "SqueezeNet_v1.1__deploy": {"prob": (10, 1000, 1, 1)},
-    "models__intel_optimized_models__int8__yolov2_int8": {"conv_reg": (1, 125, 17, 17)},
+    "voc__MobileNetSSD_deploy": {"detection_out": (1, 1, 100, 7)},
+    "models__yolov3__mobilenet_yolov3_lite_deploy": {"detection_out": (1, 1, 200, 7)},
 }
+# Only read and resolved here: making up their weights takes seconds each.
+LARGE = {
+    "prototxt__ResNet-101-deploy", "prototxt__ResNet-152-deploy", "models__bvlc_reference_caffenet__deploy",
+    "models__bvlc_alexnet__deploy", "examples__net_surgery__bvlc_caffenet_full_conv", "prototxt__ResNet-50-deploy",
+    "models__intel_optimized_models__int8__yolov2_int8", "models__intel_optimized_models__int8__ssd_vgg16_int8",
+}  # fmt: skip
 FILES = sorted((SHARED / "models/caffe-prototxt").rglob("*.prototxt")) if SHARED else []
 
 
 @needs_shared
 @pytest.mark.parametrize("path", FILES, ids=[p.parent.name + "/" + p.stem for p in FILES])
 def test_prototxt(path: Path) -> None:
-    graph = api.load_float(path, shapes=SHAPES.get(path.stem), caffe=CaffeOptions(random_weights=1))
+    shapes = SHAPES.get(path.stem, {})
+    net = read_net(read_prototxt(path), shapes)
+    assert net.inputs and net.outputs and all(layer.type in RULES for layer in net.layers)
+    if path.stem in LARGE:
+        return
+    graph = api.load_float(path, shapes=shapes, caffe=CaffeOptions(random_weights=1))
     for name, shape in OUTPUTS.get(path.stem, {}).items():
         assert name in graph.outputs and graph.types[name].shape == shape
-    try:
-        model = api.quantize(graph, None, "bm1684", precision="fp32")
-    except UnsupportedError as e:
-        assert all(f"{n.name} ({n.op})" in str(e) for n in graph.nodes if n.op == "LRN")
-    else:
-        assert model.graph.outputs == graph.outputs
+    assert api.quantize(graph, None, "bm1684", precision="fp32").graph.outputs == graph.outputs

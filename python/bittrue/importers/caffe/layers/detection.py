@@ -105,3 +105,78 @@ def detection_output(w: Writer) -> None:
     ):
         raise w.error(f"predictions {list(loc)}, scores {list(conf)} and priors {list(priors)} do not fit")
     _host(w, "DetectionOutput", inputs, **attrs)
+
+
+@rule("Yolov3DetectionOutput")
+def yolov3_detection_output(w: Writer) -> None:
+    """`mask` picks the anchors of each head from `biases`; at most 200 boxes an image, as Sophgo's layer [assumed]."""
+    p = w.proto.yolov3_detection_output_param
+    heads, chosen, biases = w.layer.bottoms, list(p.mask), list(p.biases)
+    chosen = chosen or list(range(len(biases) // 2))
+    if len(chosen) % len(heads) or len(p.anchors_scale) != len(heads) or max(chosen, default=0) * 2 + 1 >= len(biases):
+        raise w.error(f"{len(heads)} heads, {len(chosen)} mask, {len(biases)} biases, {len(p.anchors_scale)} scales")
+    anchors = [biases[2 * i + k] for i in chosen for k in (0, 1)]
+    channels = len(chosen) // len(heads) * (5 + p.num_classes)
+    if any(w.shape(h)[1:2] != (channels,) or w.shape(h)[0] != w.shape(heads[0])[0] for h in heads):
+        raise w.error(f"heads {[list(w.shape(h)) for h in heads]}, {channels} channels are needed")
+    _host(
+        w, "YoloDetection", heads, num_classes=p.num_classes, anchors=anchors, scales=list(p.anchors_scale),
+        confidence_threshold=p.confidence_threshold, nms_threshold=p.nms_threshold, keep_top_k=200,
+    )  # fmt: skip
+
+
+def generated_anchors(base: int, ratios: list[float], scales: list[float]) -> Array:
+    """Anchors (A, 4) around the first cell, by ratio, then scale; sides of the ratios are rounded to whole pixels.
+    Source: Faster R-CNN."""
+    centre, anchors = (base - 1) / 2, []
+    for ratio in ratios:
+        width = np.round(np.sqrt(base * base / ratio))
+        height = np.round(width * ratio)
+        for scale in scales:
+            half = np.asarray([width * scale - 1, height * scale - 1]) / 2
+            anchors.append([*(centre - half), *(centre + half)])
+    return np.asarray(anchors, F)
+
+
+@rule("Proposal")
+def proposal(w: Writer) -> None:
+    p = w.proto.proposal_param
+    if len(w.layer.bottoms) != 3 or len(w.layer.tops) != 1:
+        raise w.error("three inputs and one result are needed (scores of the proposals are not offered)")
+    scores, deltas, image = (w.shape(i) for i in w.layer.bottoms)
+    anchors = generated_anchors(p.base_size, list(p.ratio) or [0.5, 1, 2], list(p.scale) or [8, 16, 32])
+    count = len(anchors)
+    if scores[:2] != (1, 2 * count) or deltas[:2] != (1, 4 * count) or math.prod(image) < 3:
+        raise w.error(f"scores {list(scores)}, predictions {list(deltas)}, image {list(image)} for {count} anchors")
+    _host(
+        w, "Proposal", w.layer.bottoms, anchors=[float(v) for v in anchors.ravel()], feat_stride=p.feat_stride,
+        min_size=float(p.min_size), pre_nms_top_n=p.pre_nms_topn, post_nms_top_n=p.post_nms_topn,
+        nms_threshold=p.nms_thresh,
+    )  # fmt: skip
+
+
+def _regions(w: Writer) -> list[str]:
+    """Features and regions (R, 5); regions of more dimensions are flattened."""
+    features, regions = w.layer.bottoms[:2]
+    shape = w.shape(regions)
+    if len(w.shape(features)) != 4 or math.prod(shape[1:]) != 5:
+        raise w.error(f"features {list(w.shape(features))} and regions {list(shape)}")
+    return [features, regions if len(shape) == 2 else w.reshape(regions, (shape[0], 5), "regions")]
+
+
+@rule("ROIPooling")
+def roi_pooling(w: Writer) -> None:
+    p = w.proto.roi_pooling_param
+    if min(p.pooled_h, p.pooled_w) < 1:
+        raise w.error(f"pooled size {p.pooled_h} x {p.pooled_w}")
+    w.add("MaxRoiPool", _regions(w), pooled_shape=[p.pooled_h, p.pooled_w], spatial_scale=p.spatial_scale)
+
+
+@rule("PSROIPooling")
+def psroi_pooling(w: Writer) -> None:
+    p, inputs = w.proto.psroi_pooling_param, _regions(w)
+    if p.group_size < 1 or w.shape(w.x)[1] != p.output_dim * p.group_size**2:
+        raise w.error(f"{w.shape(w.x)[1]} channels for output_dim {p.output_dim} and group_size {p.group_size}")
+    _host(
+        w, "PsRoiPool", inputs, output_dim=p.output_dim, group_size=p.group_size, spatial_scale=float(p.spatial_scale)
+    )

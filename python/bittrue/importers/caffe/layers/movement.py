@@ -12,9 +12,13 @@ from bittrue.importers.caffe.writer import Writer, rule
 
 @rule("Concat")
 def concat(w: Writer) -> None:
-    p = w.proto.concat_param
-    axis = p.concat_dim if p.HasField("concat_dim") else w.axis(p.axis)
-    w.add("Concat", w.layer.bottoms, axis=axis)
+    """per_fla_fuse (Intel's fork): every input is permuted to channels last and flattened before [assumed]."""
+    p, parts = w.proto.concat_param, list(w.layer.bottoms)
+    if p.per_fla_fuse:
+        parts = [w.add("Transpose", [x], "permuted", perm=[0, 2, 3, 1]) for x in parts]
+        parts = [w.add("Flatten", [x], "flat", axis=1) for x in parts]
+    axis = p.concat_dim if p.HasField("concat_dim") else w.axis(p.axis, parts[0])
+    w.add("Concat", parts, axis=axis)
 
 
 @rule("Slice")
