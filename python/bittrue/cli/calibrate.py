@@ -15,7 +15,9 @@ from bittrue.cli.model_options import load_model, model_options
 
 @click.command("calibrate")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Pictures, .npy/.npz, a folder or a list.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), required=True, help="Pictures, .npy/.npz, a folder, an LMDB or a list."
+)
 @click.option("--method", default="kl", show_default=True, help="kl, max, mse, percentile9999, percentile.")
 @click.option("--variant", default="tpumlir", show_default=True, help="kl: tpumlir or nvidia; mse: tpumlir or native.")
 @click.option("--bins", type=click.IntRange(128), default=2048, show_default=True)

@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "judge": ("judge", "judge_command", "a stored result again, under another policy"),
     "audit": ("audit", "audit_command", "accuracy of the quantized model on labelled data"),
     "conformance": ("conformance", "conformance_command", "recorded op vectors of a device or vendor simulator"),
+    "lmdb": ("lmdb_", "lmdb_command", "calibration data as an LMDB folder"),
     "bmodel": ("bmodel", "bmodel_group", "list, print, extract and combine .bmodel files"),
     "targets": ("targets", "targets_group", "profiles and the supported-ops table"),
     "report": ("report", "report_command", "re-render a stored result"),
