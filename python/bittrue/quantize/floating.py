@@ -129,7 +129,7 @@ def pool(ctx: Context, rules: FloatRules, node: Node) -> None:
             attrs["count_include_pad"] = 0
         elif not any(node.attrs["pads"]):
             attrs["count_include_pad"] = 1
-    _only_relu(ctx, rules, node, op, [ctx.read_float(node.inputs[0])], attrs)
+    ctx.write_float(op, node, [ctx.read_float(node.inputs[0])], {**attrs, **rules.mode})
 
 
 def unary(ctx: Context, rules: FloatRules, node: Node) -> None:

@@ -51,8 +51,10 @@ def _input_types(net: Net) -> dict[str, TensorType]:
 
 
 def _write_layers(graph: Graph, net: Net, blobs: Blobs, options: CaffeOptions) -> None:
-    """Raises UnsupportedError that lists all layers without a rule, or that their rules refuse."""
+    """Raises UnsupportedError that lists all layers without a rule, or that their rules refuse; else DataError for the
+    first layer whose weights do not fit."""
     problems: list[str] = []
+    broken: DataError | None = None
     lost: set[str] = set()  # results of layers that cannot be written; what reads them is not to blame
     for layer in net.layers:
         if layer.type not in RULES:
@@ -63,9 +65,13 @@ def _write_layers(graph: Graph, net: Net, blobs: Blobs, options: CaffeOptions) -
                 continue
             except UnsupportedError as e:
                 problems.append(str(e))
+            except DataError as e:
+                broken = broken or e
         lost.update(layer.tops)
     if problems:
         raise UnsupportedError("; ".join(problems))
+    if broken:
+        raise broken
 
 
 def _write(w: Writer) -> None:
