@@ -17,9 +17,9 @@ from bittrue.calibrate.data import Preprocess, Record, Records
 from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.calibrate.methods import Parameters
 from bittrue.calibrate.table import CalibrationTable
-from bittrue.compiler import digest, from_sections, to_sections
+from bittrue.compiler import digest, from_sections, host_parts, to_sections
 from bittrue.containers.bmodel import Bmodel, StageRef, read_bmodel, write_atomic
-from bittrue.containers.build import IoTensor, build_bmodel, read_compiled, stage_kind
+from bittrue.containers.build import IoTensor, Part, build_bmodel, read_compiled, stage_kind
 from bittrue.containers.context_dir import file_sha256, save_npz, write_context_dir
 from bittrue.containers.payload import FLAG_DIGESTS, FLAG_FLOAT_LAYERS, pack_payload
 from bittrue.devices.bm1684.session import InstructionSession
@@ -269,6 +269,9 @@ def compile(
         coefficients=list(coefficients.items()),
         payload=pack_payload(sections, FLAG_DIGESTS | (FLAG_FLOAT_LAYERS if floats else 0)),
         ctx_size=-(-session.arena_bytes // PAGE) * PAGE,
+        parts=[
+            Part([io(n) for n in read], [io(n) for n in made], host) for read, made, host in host_parts(model.graph)
+        ],
     )
     manifest = {
         "tool": f"bittrue {__version__}",

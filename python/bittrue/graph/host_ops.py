@@ -29,6 +29,11 @@ def is_host_op(domain: str, op: str) -> bool:
     return domain == HOST_DOMAIN and op in _TYPES
 
 
+def runs_on_host(op: str) -> bool:
+    """Whether an op of the quantized graph is one of the host processor."""
+    return op in _TYPES or op == "RoiMaxPool"
+
+
 def host_type(op: str, attrs: dict[str, Any], inputs: Sequence[TensorType]) -> TensorType:
     """The type of the result of a host op."""
     return _TYPES[op](attrs, inputs)

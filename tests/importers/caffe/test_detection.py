@@ -10,10 +10,13 @@ import pytest
 from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import NodeProto
 
 from bittrue import api
 from bittrue.calibrate.data import Record
 from bittrue.calibrate.float_runner import FloatRunner
+from bittrue.containers.bmodel import read_bmodel
+from bittrue.containers.bmodel_codes import SUBNET_CPU, SUBNET_TPU
 from bittrue.errors import UnsupportedError
 from bittrue.graph.host_ops import HOST_DOMAIN
 from bittrue.graph.ir import Graph
@@ -184,6 +187,34 @@ def test_the_whole_flow(target: str, precision: str, tmp_path: Path) -> None:
     assert (truth[0, 0, :, 1] > 0).sum() > 3
     if precision == "fp32":
         np.testing.assert_allclose(got, truth, rtol=1e-4, atol=1e-5)
+
+
+def subnets(folder: Path) -> list[Any]:
+    (stage,) = read_bmodel(folder / "compilation.bmodel").nets[0].parameter
+    return list(stage.sub_net)
+
+
+def test_cpu_subnet_of_the_bmodel(tmp_path: Path) -> None:
+    graph = load(tmp_path, SMALL_SSD)
+    api.compile(graph, "bm1684", tmp_path / "c", precision="fp32", reference=feeds_of(graph))
+    chip, host = subnets(tmp_path / "c")
+    assert (chip.subnet_mode, host.subnet_mode) == (SUBNET_TPU, SUBNET_CPU)
+    assert (chip.id, chip.next_subnet_ids, host.id, host.next_subnet_ids) == (0, [1], 1, None)
+    assert [t.name for t in chip.input_tensor] == ["a"] and [t.name for t in host.output_tensor] == ["found"]
+    assert {t.name: t.device_addr for t in chip.output_tensor} == {t.name: t.device_addr for t in host.input_tensor}
+    node = NodeProto.FromString(bytes(host.cpu_param[0].binary_param.data))
+    assert node.op_type == "DetectionOutput" and host.cpu_param[0].op_type == 10000
+    addresses = [t.device_addr for part in (chip, host) for t in part.output_tensor]
+    assert len(set(addresses)) == len(addresses) and api.load(tmp_path / "c").graph.outputs == ["found"]
+
+
+def test_subnets_in_turn(tmp_path: Path) -> None:
+    graph = load(tmp_path, RPN)
+    feeds = feeds_of(graph) | {"b": np.asarray([[128, 160, 1]], F)}
+    api.compile(graph, "bm1684", tmp_path / "c", precision="fp32", reference=feeds)
+    parts = subnets(tmp_path / "c")
+    assert [p.subnet_mode for p in parts] == [SUBNET_TPU, SUBNET_CPU, SUBNET_CPU, SUBNET_CPU, SUBNET_TPU]
+    assert [bool(p.ir_len) for p in parts] == [True, False, False, False, False]
 
 
 def test_the_float_graph_survives_its_file(tmp_path: Path) -> None:
