@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from bittrue.api import (
+        CaffeOptions,
         Session,
         audit,
         calibrate,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "CaffeOptions",
     "Session",
     "audit",
     "calibrate",

@@ -39,8 +39,8 @@ from bittrue.verify import verify as verify_module
 from bittrue.verify.policy import Policy, load_policy, tolerance
 
 __all__ = [
-    "AuditResult", "InstructionSession", "RunResult", "Session", "audit", "calibrate", "compare", "compile", "load",
-    "load_float", "open_session", "quantize", "records", "verify", "write_npz",
+    "AuditResult", "CaffeOptions", "InstructionSession", "RunResult", "Session", "audit", "calibrate", "compare",
+    "compile", "load", "load_float", "open_session", "quantize", "records", "verify", "write_npz",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, Any]

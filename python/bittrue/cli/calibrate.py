@@ -46,6 +46,8 @@ def calibrate_command(
     graph = load_model(model, options)
     records = api.records(graph, data, preprocess_from(options), iterations)
     parameters = Parameters(bins=bins, percentile=percentile, variant=variant)
-    table = api.calibrate(graph, records, method=method, parameters=parameters, model_path=model, progress=True)
+    table = api.calibrate(
+        graph, records, method=method, parameters=parameters, model_path=options["weights"] or model, progress=True
+    )
     table.write(output)
     click.echo(f"{output}: {len(table.tensors)} tensors, {table.samples} samples, method {table.method}")

@@ -57,12 +57,13 @@ def compile_command(
     if precision == "int8" and table is None and data is None:
         raise UsageError("int8 needs --table or --data")
     graph = load_model(model, options)
+    weights = options["weights"] or model  # the file whose digest tells tables of other models apart
     records = api.records(graph, data, preprocess_from(options), iterations) if data else None
     if precision == "int8":
         thresholds = (
             CalibrationTable.read(table)
             if table
-            else api.calibrate(graph, records or [], method=method, model_path=model)
+            else api.calibrate(graph, records or [], method=method, model_path=weights)
         )
     else:
         thresholds = None
@@ -74,7 +75,7 @@ def compile_command(
         table=thresholds,
         reference=next(iter(records)).feeds if records else None,
         net_name=net_name or model.stem,
-        model_path=model,
+        model_path=weights,
         quant_input=quant_input,
         quant_output=quant_output,
         seed=seed,

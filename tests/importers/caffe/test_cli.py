@@ -57,6 +57,19 @@ def test_calibrate_compile_verify(model: list[str], tmp_path: Path) -> None:
     )
 
 
+def test_a_table_of_other_weights(model: list[str], tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones((1, 3, 8, 8), np.float32))
+    run("calibrate", *model, "--data", tmp_path / "x.npy", "--method", "max", "-o", tmp_path / "t.table")
+    write_caffemodel(tmp_path / "net.caffemodel", {"l": [np.ones((4, 3, 3, 3)), np.ones(4)]})
+    arguments = ("--target", "bm1684", "--table", tmp_path / "t.table", "--outdir", tmp_path / "c")
+    assert "another model" in fails(4, "compile", *model, *arguments)
+
+
+def test_inspect(model: list[str]) -> None:
+    output = run("inspect", model[0])
+    assert "Caffe network" in output and "[1, 4, 6, 6]" in output
+
+
 def test_errors(model: list[str], tmp_path: Path) -> None:
     out = tmp_path / "f.onnx"
     assert "--weights" in fails(2, "import", model[0], "-o", out)

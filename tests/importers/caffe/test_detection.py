@@ -278,6 +278,22 @@ def test_two_stages(precision: str, tmp_path: Path) -> None:
             np.testing.assert_allclose(got[name], truth[name], rtol=1e-3, atol=1e-4)
 
 
+def test_proposal_layer_of_py_faster_rcnn(tmp_path: Path) -> None:
+    text = RPN.replace("num_output: 6 ", "num_output: 18 ").replace("num_output: 12 ", "num_output: 36 ")
+    start = text.index('type: "Proposal"')
+    end = text.index("}", text.index("proposal_param", start)) + 1
+    python = """type: "Python" bottom: "s" bottom: "d" bottom: "b" top: "r"
+    python_param { module: "rpn.proposal_layer" layer: "ProposalLayer" param_str: "%s" }"""
+    graph = load(tmp_path, text[:start] + python % "'feat_stride': 8" + text[end:])
+    attrs = next(n.attrs for n in graph.nodes if n.op == "Proposal")
+    assert attrs["feat_stride"] == 8 and len(attrs["anchors"]) == 36 and attrs["post_nms_top_n"] == 300
+    for bad in ("'feat_stride': many", "[", "7"):
+        with pytest.raises(UnsupportedError, match=r"layer 'rpn' \(Python\): param_str"):
+            load(tmp_path, text[:start] + python % bad + text[end:])
+    with pytest.raises(UnsupportedError, match=r"\(Python\): m.Layer: code of its own"):
+        load(tmp_path, inputs((1, 3)) + layer("Python", 'python_param { module: "m" layer: "Layer" }'))
+
+
 YOLO = "yolov3_detection_output_param { num_classes: 2 confidence_threshold: 0.2 anchors_scale: [16, 8] "
 YOLO += "biases: [4, 5, 6, 7, 8, 9, 10, 11] mask: [2, 3, 0, 1] }"
 

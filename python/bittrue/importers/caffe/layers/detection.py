@@ -6,9 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
+import yaml
 
 from bittrue.graph.host_ops import HOST_DOMAIN, host_type
 from bittrue.importers.caffe.blobs import Array
+from bittrue.importers.caffe.schema import new_message
 from bittrue.importers.caffe.writer import Writer, rule
 
 F = np.float32
@@ -138,9 +140,28 @@ def generated_anchors(base: int, ratios: list[float], scales: list[float]) -> Ar
     return np.asarray(anchors, F)
 
 
+@rule("Python")
+def python_layer(w: Writer) -> None:
+    """Only the ProposalLayer of py-faster-rcnn, with the values of its TEST configuration; nothing is executed."""
+    p = w.proto.python_param
+    if p.layer != "ProposalLayer":
+        raise w.error(f"{p.module}.{p.layer}: code of its own")
+    parameters = new_message("ProposalParameter")
+    try:
+        given = yaml.safe_load(p.param_str) or {}
+        parameters.feat_stride = given.get("feat_stride", 16)
+        parameters.scale.extend(given.get("scales", []))
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as e:
+        raise w.error(f"param_str '{p.param_str}' is not understood") from e
+    _proposal(w, parameters)
+
+
 @rule("Proposal")
 def proposal(w: Writer) -> None:
-    p = w.proto.proposal_param
+    _proposal(w, w.proto.proposal_param)
+
+
+def _proposal(w: Writer, p: Any) -> None:
     if len(w.layer.bottoms) != 3 or len(w.layer.tops) != 1:
         raise w.error("three inputs and one result are needed (scores of the proposals are not offered)")
     scores, deltas, image = (w.shape(i) for i in w.layer.bottoms)
