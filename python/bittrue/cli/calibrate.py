@@ -46,8 +46,7 @@ def calibrate_command(
     graph = load_model(model, options)
     records = api.records(graph, data, preprocess_from(options), iterations)
     parameters = Parameters(bins=bins, percentile=percentile, variant=variant)
-    table = api.calibrate(
-        graph, records, method=method, parameters=parameters, model_path=options["weights"] or model, progress=True
-    )
+    weights = options["weights"] or model  # the file whose digest tells tables of other models apart
+    table = api.calibrate(graph, records, method=method, parameters=parameters, model_path=weights, progress=True)
     table.write(output)
     click.echo(f"{output}: {len(table.tensors)} tensors, {table.samples} samples, method {table.method}")

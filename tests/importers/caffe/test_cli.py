@@ -59,9 +59,9 @@ def test_calibrate_compile_verify(model: list[str], tmp_path: Path) -> None:
 
 def test_a_table_of_other_weights(model: list[str], tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((1, 3, 8, 8), np.float32))
-    run("calibrate", *model, "--data", tmp_path / "x.npy", "--method", "max", "-o", tmp_path / "t.table")
+    run("calibrate", *model, "--data", tmp_path / "x.npy", "--method", "max", "-o", tmp_path / "t.json")
     write_caffemodel(tmp_path / "net.caffemodel", {"l": [np.ones((4, 3, 3, 3)), np.ones(4)]})
-    arguments = ("--target", "bm1684", "--table", tmp_path / "t.table", "--outdir", tmp_path / "c")
+    arguments = ("--target", "bm1684", "--table", tmp_path / "t.json", "--outdir", tmp_path / "c")
     assert "another model" in fails(4, "compile", *model, *arguments)
 
 
