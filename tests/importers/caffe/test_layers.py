@@ -349,7 +349,10 @@ REFUSED = [
     ("Reshape", "reshape_param { shape { dim: 7 dim: -1 } }", "a", "does not fit"),
     ("Permute", "permute_param { order: [0, 0] }", "a", "order"),
     ("Crop", "crop_param { offset: 4 }", "a b", "outside"),
-    ("Crop", "", "a", "too few"),
+    ("Crop", "", "a", "do not fit"),
+    ("Reorg", "reorg_param { stride: 2 }", "d", "do not fit"),
+    ("Exp", "exp_param { base: 2 shift: 1e9 }", "a", "do not fit"),
+    ("Convolution", "convolution_param { num_output: 4000000000 kernel_size: 1000 }", "a", "memory"),
     ("Slice", "slice_param { slice_point: 9 }", "a", "slice points"),
     ("Reorg", "reorg_param { stride: 3 }", "a", "stride 3"),
     ("ShuffleChannel", "shuffle_channel_param { group: 3 }", "a", "3 groups"),
@@ -363,7 +366,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("kind", "parameters", "bottoms", "reason"), REFUSED)
 def test_refused(kind: str, parameters: str, bottoms: str, reason: str, tmp_path: Path) -> None:
-    text = inputs((1, 4, 4, 4), (1, 4, 4, 4), (1, 4, 3, 3)) + layer(kind, parameters, bottoms)
+    text = inputs((1, 4, 4, 4), (1, 4, 4, 4), (1, 4, 3, 3), (1, 4, 2)) + layer(kind, parameters, bottoms)
     with pytest.raises(UnsupportedError, match=rf"net.prototxt: layer 'l' \({kind}\): .*{reason}"):
         load(tmp_path, text)
 
@@ -377,6 +380,11 @@ def test_all_unsupported_layers_are_listed(tmp_path: Path) -> None:
         load(tmp_path, text)
     message = str(e.value)
     assert all(n in message for n in ("'first' (LSTM)", "'second' (Im2col)", "'third' (LRN)")) and "fine" not in message
+
+
+def test_more_results_than_the_layer_makes(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"layer 'l' \(ReLU\): 2 results, it makes 1"):
+        load(tmp_path, inputs((1, 4)) + layer("ReLU", tops="y z"))
 
 
 def test_shared_random_weights(tmp_path: Path) -> None:

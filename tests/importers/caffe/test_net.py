@@ -116,6 +116,11 @@ def test_inconsistent_nets(text: str, message: str, tmp_path: Path) -> None:
         load(tmp_path, text)
 
 
+def test_a_result_is_no_input(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no input 'y'; the network has a"):
+        load(tmp_path, inputs((1, 2)) + layer("ReLU"), shapes={"y": (1, 2)})
+
+
 def test_a_blob_without_layer_becomes_an_input(tmp_path: Path) -> None:
     graph = load(tmp_path, layer("ReLU", bottoms="q"), shapes={"q": (1, 3)})
     assert graph.inputs == ["q"]

@@ -80,11 +80,17 @@ def _write(w: Writer) -> None:
         raise w.error("no inputs or no results")
     try:
         RULES[layer.type](w)
-    except IndexError as e:  # a rule asked for an axis, an input or a result that is not there
-        raise w.error(f"too few inputs, results or dimensions {[list(w.shape(b)) for b in layer.bottoms]}") from e
+    except (IndexError, ValueError, ArithmeticError) as e:  # what absurd parameters, shapes and counts lead to
+        shapes = [list(w.shape(b)) for b in layer.bottoms]
+        raise w.error(f"parameters, inputs {shapes} and {len(layer.tops)} results do not fit ({e})") from e
+    except MemoryError as e:
+        raise w.error("too large for the memory") from e
     except DataError as e:
         message = str(e)
         raise type(e)(message if f"'{layer.name}'" in message else f"layer '{layer.name}': {message}") from e
+    missing = [t for t in layer.tops if t not in w.graph.types]
+    if missing:
+        raise w.error(f"{len(layer.tops)} results, it makes {len(layer.tops) - len(missing)}")
 
 
 def load_caffe(

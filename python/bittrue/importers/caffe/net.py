@@ -108,8 +108,9 @@ def read_net(net: Any, given: dict[str, tuple[int, ...]]) -> Net:
                 if top in inputs:
                     raise DataError(f"layer '{layer.name}': input '{top}' exists already")
                 inputs[top] = shape
-    inputs |= given
     layers = [layer for layer in layers if layer.type not in INPUT_TYPES | DROPPED_TYPES]
+    written = {top for layer in layers for top in layer.top} - set(inputs)
+    inputs |= {name: shape for name, shape in given.items() if name not in written}
     resolved, outputs = _rename(inputs, layers, _unread(inputs, layers))
     read = {b for layer in resolved for b in layer.bottoms}
     return Net(
