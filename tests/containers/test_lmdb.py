@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 TYPES = ["float32", "float16", "int8", "uint8", "int16", "uint16", "int32", "uint32"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     dtype=st.sampled_from(TYPES),
     shape=st.lists(st.integers(1, 4), min_size=1, max_size=5),

@@ -15,7 +15,7 @@ from bittrue.graph.ir import TensorType
 from bittrue.ops.boxes import overlap, suppress
 from tests.ops.float_node import Array, run_node
 
-many = settings(max_examples=120, deadline=None)
+many = settings(max_examples=60, deadline=None)
 
 
 def run(op: str, inputs: list[Array], attrs: dict[str, Any]) -> Array:

@@ -258,7 +258,7 @@ def caffe_pool(x: Array, kind: str, k: list[int], s: list[int], p: list[int], ce
     return y
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_pooling(data: st.DataObject) -> None:
     k = data.draw(st.lists(st.integers(1, 4), min_size=2, max_size=2))

@@ -10,6 +10,7 @@ from bittrue import api
 from bittrue.importers import CaffeOptions
 from bittrue.importers.caffe.net import read_net
 from bittrue.importers.caffe.read import read_prototxt
+from bittrue.importers.caffe.schema import new_message
 from bittrue.importers.caffe.writer import RULES
 from tests.shared import SHARED, needs_shared
 
@@ -49,3 +50,33 @@ def test_prototxt(path: Path) -> None:
     for name, shape in OUTPUTS.get(path.stem, {}).items():
         assert name in graph.outputs and graph.types[name].shape == shape
     assert api.quantize(graph, None, "bm1684", precision="fp32").graph.outputs == graph.outputs
+
+
+MODELS = sorted((SHARED / "models/caffe").rglob("*.caffemodel")) if SHARED else []
+KEYS = {
+    "convolution_param": ("num_output", "kernel_size", "pad", "stride", "kernel_h", "stride_w", "pad_h"),
+    "inner_product_param": ("num_output",),
+    "pooling_param": ("pool", "kernel_size", "stride"),
+    "norm_param": ("across_spatial", "channel_shared", "scale_filler"),
+    "prior_box_param": ("min_size", "variance", "clip", "step", "offset"),
+    "permute_param": ("order",),
+    "concat_param": ("axis",),
+}
+
+
+@needs_shared
+@pytest.mark.parametrize("path", MODELS, ids=[p.stem for p in MODELS])
+def test_field_numbers_by_files_of_caffe(path: Path) -> None:
+    """A caffemodel carries the layers' parameters in binary: the schema reads what the prototxt says in words."""
+    binary = new_message("NetParameter")
+    binary.ParseFromString(path.read_bytes())
+    stored = {n.name: n for n in binary.layer}
+    compared = 0
+    prototxt = path.with_suffix(".prototxt")
+    for said in read_prototxt(prototxt if prototxt.is_file() else next(path.parent.glob("*.prototxt"))).layer:
+        for parameter, keys in KEYS.items():
+            if said.name in stored and said.HasField(parameter) and stored[said.name].HasField(parameter):
+                a, b = (getattr(n, parameter) for n in (said, stored[said.name]))
+                assert all(getattr(a, k) == getattr(b, k) for k in keys), said.name
+                compared += 1
+    assert compared >= 4

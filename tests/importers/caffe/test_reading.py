@@ -175,7 +175,7 @@ def test_blob_count(tmp_path: Path) -> None:
         read_caffemodel(tmp_path / "net.caffemodel")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cut=st.booleans(), share=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
 def test_damaged_files_give_one_clear_error(cut: bool, share: float, byte: int) -> None:
     with TemporaryDirectory() as name:
