@@ -17,6 +17,7 @@ from bittrue.calibrate.data import Preprocess, Record, Records
 from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.calibrate.methods import Parameters
 from bittrue.calibrate.table import CalibrationTable
+from bittrue.calibrate.transform import Transform
 from bittrue.compiler import digest, from_sections, host_parts, to_sections
 from bittrue.containers.bmodel import Bmodel, StageRef, read_bmodel, write_atomic
 from bittrue.containers.build import IoTensor, Part, build_bmodel, read_compiled, stage_kind
@@ -186,9 +187,15 @@ def open_session(
     return Session(load(file, net=net, stage=stage).graph, path=path_, threads=threads)
 
 
-def records(graph: Graph, data: Path, options: Preprocess | None = None, limit: int | None = None) -> Records:
-    """Records of a data set for the inputs of a graph."""
-    return Records(graph, data, options or Preprocess(), limit)
+def records(
+    graph: Graph,
+    data: Path,
+    options: Preprocess | None = None,
+    limit: int | None = None,
+    transform: Transform | None = None,
+) -> Records:
+    """Records of a data set for the inputs of a graph. See `Records`."""
+    return Records(graph, data, options or Preprocess(), limit, transform)
 
 
 def calibrate(

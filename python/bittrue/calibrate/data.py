@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict
 
+from bittrue.calibrate.transform import Transform
 from bittrue.containers.lmdb_folder import is_lmdb, read_lmdb
 from bittrue.errors import DataError
 from bittrue.graph.ir import Graph, TensorType
@@ -97,8 +98,16 @@ class Record:
 class Records:
     """Records of a data set, read when they are used."""
 
-    def __init__(self, graph: Graph, path: Path, options: Preprocess, limit: int | None = None) -> None:
-        self.graph, self.options, self.limit = graph, options, limit
+    def __init__(
+        self,
+        graph: Graph,
+        path: Path,
+        options: Preprocess,
+        limit: int | None = None,
+        transform: Transform | None = None,
+    ) -> None:
+        """transform: how samples of an LMDB become inputs, in place of `options`."""
+        self.graph, self.options, self.limit, self.transform = graph, options, limit, transform
         if not path.exists():
             raise DataError(f"{path}: no such file or folder")
         self.files = self._files(path)
@@ -163,13 +172,13 @@ class Records:
         shape = self.graph.types[name].shape
         keys, arrays, labels = [], [], []
         for key, sample in read_lmdb(path):
-            array = sample.array if sample.array.ndim == len(shape) else sample.array[None]
+            array = self._input_of(path, key, sample.array, len(shape))
             if array.shape[1:] != shape[1:] or len(array) > shape[0]:
                 raise DataError(
                     f"{path}: record '{key}' has shape {list(sample.array.shape)}, '{name}' needs {list(shape)}"
                 )
             keys.append(key)
-            arrays.append(pixels_of(path, array, self.options))
+            arrays.append(array)
             labels += [sample.label] * len(array)
             filled = sum(map(len, arrays))
             if filled < shape[0]:
@@ -182,6 +191,16 @@ class Records:
             keys, arrays, labels = [], [], []
         if arrays:
             raise DataError(f"{path}: the last {sum(map(len, arrays))} samples do not fill a batch of {shape[0]}")
+
+    def _input_of(self, path: Path, key: str, stored: Array, rank: int) -> Array:
+        """A record as samples (N, C, ..) of the network."""
+        array = stored if stored.ndim == rank else stored[None]
+        if self.transform is None:
+            return pixels_of(path, array, self.options)
+        try:
+            return self.transform(array)
+        except DataError as e:
+            raise DataError(f"{path}: record '{key}': {e}") from e
 
     def _split(self, file: Path, arrays: dict[str, Array], labels: Array | None) -> Iterator[Record]:
         first = self.graph.types[self.graph.inputs[0]].shape

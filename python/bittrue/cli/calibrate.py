@@ -10,13 +10,15 @@ import click
 from bittrue import api
 from bittrue.calibrate.methods import Parameters
 from bittrue.cli.data_options import preprocess_from, preprocess_options
-from bittrue.cli.model_options import load_model, model_options
+from bittrue.cli.model_options import data_layer_records, load_model, model_options
 
 
 @click.command("calibrate")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
-    "--data", type=click.Path(path_type=Path), required=True, help="Pictures, .npy/.npz, a folder, an LMDB or a list."
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Pictures, .npy/.npz, a folder, an LMDB or a list; without it, the Data layer of a prototxt.",
 )
 @click.option("--method", default="kl", show_default=True, help="kl, max, mse, percentile9999, percentile.")
 @click.option("--variant", default="tpumlir", show_default=True, help="kl: tpumlir or nvidia; mse: tpumlir or native.")
@@ -28,7 +30,7 @@ from bittrue.cli.model_options import load_model, model_options
 @preprocess_options
 def calibrate_command(
     model: Path,
-    data: Path,
+    data: Path | None,
     method: str,
     variant: str,
     bins: int,
@@ -42,9 +44,13 @@ def calibrate_command(
     \b
     Example:
       bittrue calibrate model.onnx --data images/ --method kl --mean 127 --scale 0.0078125 -o model.table
+      bittrue calibrate test.prototxt --weights net.caffemodel --shape data=1x3x224x224 -o net.table
     """
     graph = load_model(model, options)
-    records = api.records(graph, data, preprocess_from(options), iterations)
+    if data is None:
+        records = data_layer_records(model, graph, options, iterations)
+    else:
+        records = api.records(graph, data, preprocess_from(options), iterations)
     parameters = Parameters(bins=bins, percentile=percentile, variant=variant)
     weights = options["weights"] or model  # the file whose digest tells tables of other models apart
     table = api.calibrate(graph, records, method=method, parameters=parameters, model_path=weights, progress=True)

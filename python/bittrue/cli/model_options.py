@@ -9,8 +9,12 @@ from typing import Any
 import click
 
 from bittrue import api
+from bittrue.calibrate.data import Records
+from bittrue.calibrate.transform import Transform
+from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.graph.ir import Graph
 from bittrue.importers import CaffeOptions, load_float_graph
+from bittrue.importers.caffe.data_layer import read_data_layer
 
 
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,6 +28,19 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return function
+
+
+def data_layer_records(model: Path, graph: Graph, options: dict[str, Any], limit: int | None) -> Records:
+    """Records of the Data layer of a prototxt, as its transform_param makes inputs of them. Raises UsageError for
+    models of other formats, which name no data."""
+    if model.suffix.lower() != ".prototxt":
+        raise UsageError("--data is needed")
+    layer = read_data_layer(model, allow_unknown_fields=options["allow_unknown_fields"])
+    try:
+        transform = Transform(layer.transform, layer.folder)
+    except (DataError, UnsupportedError) as e:
+        raise type(e)(f"{model}: {e}") from e
+    return api.records(graph, layer.source, limit=limit, transform=transform)
 
 
 def load_model(model: Path, options: dict[str, Any], disabled_passes: Collection[str] = ()) -> Graph:

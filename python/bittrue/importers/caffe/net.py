@@ -61,6 +61,11 @@ def _active(layer: Any, state: Any) -> bool:
     return not any(_matches(rule, state) for rule in layer.exclude)
 
 
+def active_layers(net: Any) -> list[Any]:
+    """The layers of a NetParameter that its state runs. Raises DataError for contradicting rules."""
+    return [layer for layer in net.layer if _active(layer, net.state)]
+
+
 def _declared_inputs(net: Any) -> dict[str, tuple[int, ...] | None]:
     """Inputs of the `input:` fields, with `input_shape` or four `input_dim` each."""
     names, dims = list(net.input), list(net.input_dim)
@@ -101,7 +106,7 @@ def read_net(net: Any, given: dict[str, tuple[int, ...]]) -> Net:
     is given. Raises DataError for blobs that nothing writes, or several layers write.
     """
     inputs = _declared_inputs(net)
-    layers = [layer for layer in net.layer if _active(layer, net.state)]
+    layers = active_layers(net)
     for layer in layers:
         if layer.type in INPUT_TYPES:
             for top, shape in zip(layer.top, _layer_shapes(layer), strict=True):
