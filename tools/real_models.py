@@ -110,8 +110,8 @@ class Mnist(Records):
             yield Record(f"t10k[{i}]", {self.name: image[None, None].astype(np.float32)}, np.asarray([label]))
 
 
-def mnist_images(shared: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The test set: images (10000, 28, 28) uint8, labels."""
+def mnist_test_set(shared: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images (10000, 28, 28) and labels."""
     folder = shared / "data/mnist"
     images = np.frombuffer(gzip.decompress((folder / "t10k-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
     labels = np.frombuffer(gzip.decompress((folder / "t10k-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
@@ -120,7 +120,7 @@ def mnist_images(shared: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def mnist(shared: Path) -> list[str]:
     """Top-1 of float and INT8 on the MNIST test set."""
-    images, labels = mnist_images(shared)
+    images, labels = mnist_test_set(shared)
     graph = api.load_float(shared / "models/onnx/mnist/mnist.onnx")
     name = graph.inputs[0]
     table = api.calibrate(graph, Mnist(images[:200], labels[:200], name), method="max")

@@ -21,7 +21,7 @@ from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.calibrate.methods import METHODS
 from bittrue.graph.ir import Graph
 from bittrue.quantize.model import QuantizedModel
-from tools.real_models import CASES, mnist_images
+from tools.real_models import CASES, mnist_test_set
 
 BEGIN, END = "<!-- methods: begin -->", "<!-- methods: end -->"
 TARGETS = ("bm1684", "bm1684x")
@@ -59,7 +59,7 @@ def main() -> None:
     heads += [f"{name} {t}, dB" for name in PICTURES for t in TARGETS]
     rows = ["| method | " + " | ".join(heads) + " | seconds |", "|---" * (len(heads) + 2) + "|"]
     mnist = api.load_float(shared / "models/onnx/mnist/mnist.onnx")
-    pixels, labels = mnist_images(shared)
+    pixels, labels = mnist_test_set(shared)
     images = pixels.astype(np.float32)
     (name,) = mnist.inputs
     calibration = [Record(str(k), {name: i.reshape(mnist.types[name].shape)}) for k, i in enumerate(images[:100])]

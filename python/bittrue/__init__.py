@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from bittrue.api import (
         Budget,
+        CaffeOptions,
         MixedNetwork,
         Session,
         audit,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Budget",
+    "CaffeOptions",
     "MixedNetwork",
     "Session",
     "audit",

@@ -17,13 +17,14 @@ from bittrue.calibrate.data import Preprocess, Record, Records
 from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.calibrate.methods import Parameters
 from bittrue.calibrate.table import CalibrationTable
+from bittrue.calibrate.transform import Transform
 from bittrue.containers.bmodel import write_atomic
 from bittrue.containers.build import stage_kind
 from bittrue.containers.context_dir import file_sha256, save_npz
 from bittrue.devices.bm1684.session import InstructionSession
 from bittrue.errors import DataError, UsageError
 from bittrue.graph.ir import Graph
-from bittrue.importers import load_float_graph
+from bittrue.importers import CaffeOptions, load_float_graph
 from bittrue.model_files import find_stage, is_quantized_onnx, load, reference_feeds, write_compiled
 from bittrue.ops import evaluate_graph
 from bittrue.quantize.context import QuantizeOptions
@@ -39,8 +40,8 @@ from bittrue.verify.policy import Policy, load_policy, tolerance
 from bittrue.verify.repro import Bundle, write_bundle
 
 __all__ = [
-    "AuditResult", "Budget", "InstructionSession", "MixedNetwork", "OverflowAudit", "RunResult", "Sensitivity",
-    "Session", "Tuning", "audit", "calibrate", "compare", "compile", "find_stage", "is_quantized_onnx", "load",
+    "AuditResult", "Budget", "CaffeOptions", "InstructionSession", "MixedNetwork", "OverflowAudit", "RunResult",
+    "Sensitivity", "Session", "Tuning", "audit", "calibrate", "compare", "compile", "find_stage", "is_quantized_onnx", "load",
     "load_float", "open_session", "overflow", "quantize", "records", "reference_feeds", "repro", "sensitivity", "tune",
     "verify", "write_npz",
 ]  # fmt: skip
@@ -63,9 +64,11 @@ def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def load_float(path: Path | str, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
+def load_float(
+    path: Path | str, *, shapes: Mapping[str, tuple[int, ...]] | None = None, caffe: CaffeOptions | None = None
+) -> Graph:
     """The float graph of a model file. See `bittrue.importers.load_float_graph`."""
-    return load_float_graph(path, input_shapes=shapes)
+    return load_float_graph(path, input_shapes=shapes, caffe=caffe)
 
 
 def policy_of(policy: Policy | Path | str | None, accuracy_f: float | None, accuracy_i: int) -> Policy:
@@ -166,9 +169,15 @@ def apply_profile(model: QuantizedModel, profile: Path | None = None, arith: Map
     model.meta |= change_arithmetic(model.graph, model.target, profile, arith)
 
 
-def records(graph: Graph, data: Path, options: Preprocess | None = None, limit: int | None = None) -> Records:
-    """Records of a data set for the inputs of a graph."""
-    return Records(graph, data, options or Preprocess(), limit)
+def records(
+    graph: Graph,
+    data: Path,
+    options: Preprocess | None = None,
+    limit: int | None = None,
+    transform: Transform | None = None,
+) -> Records:
+    """Records of a data set for the inputs of a graph. See `Records`."""
+    return Records(graph, data, options or Preprocess(), limit, transform)
 
 
 def calibrate(

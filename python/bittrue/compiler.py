@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ import onnx
 
 from bittrue import __version__
 from bittrue.errors import DataError
-from bittrue.graph.ir import Graph
+from bittrue.graph.host_ops import runs_on_host
+from bittrue.graph.ir import Graph, Node
 from bittrue.graph.onnx_io import from_onnx, to_onnx
 from bittrue.quantize.model import QuantizedModel, TensorQuant
 
@@ -57,6 +59,27 @@ def location_names(graph: Graph) -> dict[str, str]:
     for tensor in graph.constants:
         names.setdefault(tensor, tensor)
     return names
+
+
+def host_parts(graph: Graph) -> list[tuple[list[str], list[str], bytes]]:
+    """(inputs, outputs, definition) of the parts that the chip and the host run in turn: nodes of the chip between ops
+    of the host, with an empty definition, and every op of the host with its ONNX node as bytes. Without ops of the host
+    there are no parts."""
+    if not any(runs_on_host(n.op) for n in graph.nodes):
+        return []
+    groups: list[list[Node]] = []
+    for node in graph.nodes:
+        alone = runs_on_host(node.op) or not groups or runs_on_host(groups[-1][-1].op)
+        groups.append([node]) if alone else groups[-1].append(node)
+    parts = []
+    for group in groups:
+        made = [o for n in group for o in n.outputs if o]
+        read = dict.fromkeys(i for n in group for i in n.inputs if i and i not in graph.constants and i not in made)
+        elsewhere = {i for other in groups if other is not group for n in other for i in n.inputs} | set(graph.outputs)
+        host = runs_on_host(group[0].op)
+        definition = to_onnx(replace(graph, nodes=group)).graph.node[0].SerializeToString() if host else b""
+        parts.append((list(read), [o for o in made if o in elsewhere], definition))
+    return parts
 
 
 def to_sections(model: QuantizedModel, layer_digests: Mapping[str, str]) -> tuple[dict[str, bytes], dict[str, bytes]]:

@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 
 from bittrue import __version__
-from bittrue.compiler import digest, from_sections, to_sections
+from bittrue.compiler import digest, from_sections, host_parts, to_sections
 from bittrue.containers.bmodel import Bmodel, StageRef, read_bmodel
-from bittrue.containers.build import IoTensor, build_bmodel, read_compiled, stage_kind
+from bittrue.containers.build import IoTensor, Part, build_bmodel, read_compiled, stage_kind
 from bittrue.containers.context_dir import MODEL, write_context_dir
 from bittrue.containers.payload import FLAG_DIGESTS, FLAG_FLOAT_LAYERS, pack_payload
 from bittrue.errors import DataError, UnsupportedError, UsageError
@@ -118,6 +118,9 @@ def write_compiled(
         coefficients=list(coefficients.items()),
         payload=pack_payload(sections, FLAG_DIGESTS | (FLAG_FLOAT_LAYERS if floats else 0)),
         ctx_size=-(-arena // PAGE) * PAGE,
+        parts=[
+            Part([io(n) for n in read], [io(n) for n in made], host) for read, made, host in host_parts(model.graph)
+        ],
     )
     facts = {
         "tool": f"bittrue {__version__}",

@@ -235,20 +235,20 @@ def test_all_unsupported_nodes_are_listed(tmp_path: Path) -> None:
     x = onnx.helper.make_tensor_value_info("x", 1, [1, 4, 8, 8])
     y = onnx.helper.make_tensor_value_info("y", 1, [1, 4, 8, 8])
     nodes = [
-        onnx.helper.make_node("LRN", ["x"], ["a"], "first_lrn", size=3),
+        onnx.helper.make_node("LpNormalization", ["x"], ["a"], "first_norm"),
         onnx.helper.make_node("Relu", ["a"], ["b"], "relu"),
-        onnx.helper.make_node("LRN", ["b"], ["y"], "second_lrn", size=3),
+        onnx.helper.make_node("LpNormalization", ["b"], ["y"], "second_norm"),
     ]
     model = onnx.helper.make_model(
         onnx.helper.make_graph(nodes, "g", [x], [y]), opset_imports=[onnx.helper.make_opsetid("", 17)]
     )
     model.ir_version = 8
-    onnx.save(model, tmp_path / "lrn.onnx")
+    onnx.save(model, tmp_path / "norm.onnx")
     done = bittrue(
-        "compile", tmp_path / "lrn.onnx", "--target", "bm1684", "--precision", "fp32", "--outdir", tmp_path / "o"
+        "compile", tmp_path / "norm.onnx", "--target", "bm1684", "--precision", "fp32", "--outdir", tmp_path / "o"
     )
     assert done.returncode == 3
-    assert "first_lrn (LRN)" in done.stderr and "second_lrn (LRN)" in done.stderr
+    assert "first_norm (LpNormalization)" in done.stderr and "second_norm (LpNormalization)" in done.stderr
     assert not (tmp_path / "o").exists()
 
 

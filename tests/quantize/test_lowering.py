@@ -179,7 +179,7 @@ def test_casts_indices_and_selection(target: str, precision: str) -> None:
 def test_only_nodes_that_cannot_run_are_blamed() -> None:
     model = onnx.parser.parse_model(
         """<ir_version: 8, opset_import: ["" : 17]>
-        g (float[1,8,6,6] x) => (float[1,8,6,6] z) { a = LRN <size: int = 3> (x)  b = Relu(a)  z = Sigmoid(b) }"""
+        g (float[1,8,6,6] x) => (float[1,8,6,6] z) { a = LpNormalization (x)  b = Relu(a)  z = Sigmoid(b) }"""
     )
     graph = from_onnx(model)
     run_passes(graph)

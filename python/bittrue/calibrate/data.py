@@ -1,4 +1,4 @@
-"""Calibration and audit data: pictures, .npy, .npz, folders of them, list files."""
+"""Calibration and audit data: pictures, .npy, .npz, folders of them, LMDB folders, list files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict
 
+from bittrue.calibrate.transform import Transform
+from bittrue.containers.lmdb_folder import is_lmdb, read_lmdb
 from bittrue.errors import DataError
 from bittrue.graph.ir import Graph, TensorType
 
@@ -71,6 +73,19 @@ def picture(path: Path, type_: TensorType, options: Preprocess) -> Array:
     return np.ascontiguousarray(pixels[None], np.float32)
 
 
+def pixels_of(path: Path, array: Array, options: Preprocess) -> Array:
+    """Stored samples (N, C, ..) as the network takes them. Raises DataError for options that do not fit C."""
+    channels = array.shape[1] if array.ndim > 1 else 1
+    if options.channels == "RGB" and channels == 3:
+        array = array[:, ::-1]
+    for key, values in (("mean", options.mean), ("scale", options.scale)):
+        if len(values) not in (1, channels):
+            raise DataError(f"{path}: {key} has {len(values)} entries for {channels} channels")
+    aligned = (-1, *[1] * (array.ndim - 2))
+    mean, scale = (np.asarray(v, np.float32).reshape(aligned) for v in (options.mean, options.scale))
+    return (array.astype(np.float32) - mean) * scale
+
+
 @dataclass(frozen=True)
 class Record:
     """One batch: tensors by input name, where it came from, and labels of its samples if the data has them."""
@@ -89,16 +104,26 @@ class Record:
 class Records:
     """Records of a data set, read when they are used."""
 
-    def __init__(self, graph: Graph, path: Path, options: Preprocess, limit: int | None = None) -> None:
-        self.graph, self.options, self.limit = graph, options, limit
+    def __init__(
+        self,
+        graph: Graph,
+        path: Path,
+        options: Preprocess,
+        limit: int | None = None,
+        transform: Transform | None = None,
+    ) -> None:
+        """transform: how samples of an LMDB become inputs, in place of `options`."""
+        self.graph, self.options, self.limit, self.transform = graph, options, limit, transform
         if not path.exists():
             raise DataError(f"{path}: no such file or folder")
         self.files = self._files(path)
         if not self.files:
-            raise DataError(f"{path}: no pictures, .npy or .npz files")
+            raise DataError(f"{path}: no pictures, .npy or .npz files, and no LMDB")
 
     @staticmethod
     def _files(path: Path) -> Sequence[Path]:
+        if is_lmdb(path):
+            return [path]
         known = {".npy", ".npz", *PICTURES}
         if path.is_dir():
             return sorted(p for p in path.rglob("*") if p.suffix.lower() in known)
@@ -127,6 +152,9 @@ class Records:
             name = self.graph.inputs[0]
             yield Record(file.name, {name: picture(file, self.graph.types[name], self.options)})
             return
+        if is_lmdb(file):
+            yield from self._lmdb_records(file)
+            return
         try:
             loaded = np.load(file)
             arrays = {"": loaded} if isinstance(loaded, np.ndarray) else {k: loaded[k] for k in loaded.files}
@@ -140,6 +168,45 @@ class Records:
         if missing:
             raise DataError(f"{file}: no array '{missing[0]}'; it has {', '.join(arrays)}")
         yield from self._split(file, {n: arrays[n] for n in inputs}, labels)
+
+    def _lmdb_records(self, path: Path) -> Iterator[Record]:
+        """Records stacked to batches. A record is one sample (C, H, W), or as many as its first dimension says; mean,
+        scale and `channels: RGB` (of blue, green, red as stored) apply, nothing is resized."""
+        if len(self.graph.inputs) != 1:
+            raise DataError(f"{path}: an LMDB feeds one input, the network has {len(self.graph.inputs)}")
+        name = self.graph.inputs[0]
+        shape = self.graph.types[name].shape
+        keys, arrays, labels = [], [], []
+        for key, sample in read_lmdb(path):
+            array = self._input_of(path, key, sample.array, len(shape))
+            if array.shape[1:] != shape[1:] or len(array) > shape[0]:
+                raise DataError(
+                    f"{path}: record '{key}' has shape {list(sample.array.shape)}, '{name}' needs {list(shape)}"
+                )
+            keys.append(key)
+            arrays.append(array)
+            labels += [sample.label] * len(array)
+            filled = sum(map(len, arrays))
+            if filled < shape[0]:
+                continue
+            if filled > shape[0]:
+                raise DataError(f"{path}: records up to '{key}' do not fill batches of {shape[0]}")
+            known = None if None in labels else np.asarray(labels)
+            feed = np.ascontiguousarray(np.concatenate(arrays), self.graph.types[name].dtype)
+            yield Record(keys[0], {name: feed}, known)
+            keys, arrays, labels = [], [], []
+        if arrays:
+            raise DataError(f"{path}: the last {sum(map(len, arrays))} samples do not fill a batch of {shape[0]}")
+
+    def _input_of(self, path: Path, key: str, stored: Array, rank: int) -> Array:
+        """A record as samples (N, C, ..) of the network."""
+        array = stored if stored.ndim == rank else stored[None]
+        if self.transform is None:
+            return pixels_of(path, array, self.options)
+        try:
+            return self.transform(array)
+        except DataError as e:
+            raise DataError(f"{path}: record '{key}': {e}") from e
 
     def _split(self, file: Path, arrays: dict[str, Array], labels: Array | None) -> Iterator[Record]:
         first = self.graph.types[self.graph.inputs[0]].shape

@@ -12,6 +12,7 @@ from bittrue.audit.layers import read_layer_list
 from bittrue.calibrate.table import CalibrationTable
 from bittrue.cli.arithmetic_options import arithmetic_options
 from bittrue.cli.data_options import preprocess_from, preprocess_options
+from bittrue.cli.model_options import load_model, model_options
 from bittrue.errors import UsageError
 
 
@@ -25,12 +26,12 @@ from bittrue.errors import UsageError
 @click.option("--iterations", type=int, help="Use only the first N samples.")
 @click.option("--outdir", type=click.Path(path_type=Path), required=True, help="Context directory to write.")
 @click.option("--net-name", help="Network name in the bmodel; default: the model's file name.")
-@click.option("--shape", "shapes", multiple=True, help="Shape of an input, name=1x3x224x224.")
 @click.option("--quant-input", is_flag=True, help="The network takes quantized inputs.")
 @click.option("--quant-output", is_flag=True, help="The network returns quantized outputs.")
 @click.option("--float-layers", metavar="FILE|A,B", help="Layers that stay in float, as `tune --write-layers` writes.")
 @arithmetic_options()
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random reference inputs without --data.")
+@model_options
 @preprocess_options
 def compile_command(
     model: Path,
@@ -42,13 +43,12 @@ def compile_command(
     iterations: int | None,
     outdir: Path,
     net_name: str | None,
-    shapes: tuple[str, ...],
     quant_input: bool,
     quant_output: bool,
     float_layers: str | None,
     changes: dict[str, Any],
     seed: int,
-    **preprocess: Any,
+    **options: Any,
 ) -> None:
     """Quantize a float model for a target and write a context directory.
 
@@ -58,16 +58,18 @@ def compile_command(
     \b
     Example:
       bittrue compile model.onnx --target bm1684 --data images/ --outdir out/bm1684
+      bittrue compile deploy.prototxt --weights net.caffemodel --target bm1684 --precision fp32 --outdir out
     """
     if precision == "int8" and table is None and data is None:
         raise UsageError("int8 needs --table or --data")
-    graph = api.load_float(model, shapes=api.parse_shapes(shapes))
-    records = api.records(graph, data, preprocess_from(preprocess), iterations) if data else None
+    graph = load_model(model, options)
+    weights = options["weights"] or model  # the file whose digest tells tables of other models apart
+    records = api.records(graph, data, preprocess_from(options), iterations) if data else None
     if precision == "int8":
         thresholds = (
             CalibrationTable.read(table)
             if table
-            else api.calibrate(graph, records or [], method=method, model_path=model)
+            else api.calibrate(graph, records or [], method=method, model_path=weights)
         )
     else:
         thresholds = None
@@ -79,7 +81,7 @@ def compile_command(
         table=thresholds,
         reference=next(iter(records)).feeds if records else None,
         net_name=net_name or model.stem,
-        model_path=model,
+        model_path=weights,
         quant_input=quant_input,
         quant_output=quant_output,
         float_layers=read_layer_list(float_layers) if float_layers else (),

@@ -14,6 +14,7 @@ from bittrue.calibrate.data import Records
 from bittrue.calibrate.table import CalibrationTable
 from bittrue.cli.arithmetic_options import arithmetic_options
 from bittrue.cli.data_options import preprocess_from, preprocess_options
+from bittrue.cli.model_options import load_model, model_options
 from bittrue.graph.ir import Graph
 
 _path = click.Path(path_type=Path)
@@ -24,7 +25,7 @@ def float_model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     function = preprocess_options(function)
     for option in (
         arithmetic_options(),
-        click.option("--shape", "shapes", multiple=True, help="Shape of an input, name=1x3x224x224."),
+        model_options,
         click.option("--limit", type=click.IntRange(1), help="Use only the first N records."),
         click.option("--method", default="kl", show_default=True, help="Threshold method when calibrating here."),
         click.option("--calibration", type=_path, help="Data to calibrate on; default: --data."),
@@ -52,21 +53,21 @@ def read_float_model(
     calibration: Path | None,
     method: str,
     limit: int | None,
-    shapes: tuple[str, ...],
-    **preprocess: Any,
+    **source: Any,
 ) -> FloatModel:
     """Reads the model and its table, or calibrates on the data. integer: whether thresholds are needed.
 
     Raises DataError for a table of another model.
     """
-    options = preprocess_from(preprocess)
-    graph = api.load_float(model, shapes=api.parse_shapes(shapes))
+    options = preprocess_from(source)
+    graph = load_model(model, source)
+    weights = source["weights"] or model  # the file whose digest tells tables of other models apart
     records = api.records(graph, data, options, limit)
     thresholds = None
     if integer and table:
         thresholds = CalibrationTable.read(table)
-        api.check_table(thresholds, model)
+        api.check_table(thresholds, weights)
     elif integer:
         calibrating = api.records(graph, calibration or data, options, limit)
-        thresholds = api.calibrate(graph, calibrating, method=method, model_path=model)
+        thresholds = api.calibrate(graph, calibrating, method=method, model_path=weights)
     return FloatModel(graph, thresholds, records)

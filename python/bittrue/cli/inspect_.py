@@ -15,6 +15,7 @@ from bittrue.containers.bmodel import read_bmodel
 from bittrue.containers.build import stage_kind
 from bittrue.errors import DataError
 from bittrue.graph.ir import Graph
+from bittrue.importers import CaffeOptions
 
 
 def _graph_facts(graph: Graph) -> dict[str, Any]:
@@ -64,6 +65,9 @@ def facts_of(path: Path) -> dict[str, Any]:
             model_q = api.load(path)
             return {"kind": f"quantized graph for {model_q.target} {model_q.precision}", **_graph_facts(model_q.graph)}
         return {"kind": "float model", **_graph_facts(api.load_float(path))}
+    if suffix == ".prototxt":
+        graph = api.load_float(path, caffe=CaffeOptions(random_weights=0))
+        return {"kind": "Caffe network", **_graph_facts(graph)}
     if suffix == ".npz":
         arrays = open_archive(path)
         return {"kind": "tensor archive", "tensors": {k: f"{v.dtype} {list(v.shape)}" for k, v in arrays.items()}}

@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "tune": ("tune", "tune_command", "float layers under a budget, each step simulated"),
     "golden": ("golden", "golden_group", "golden data: make, verify, diff, promote with a reason"),
     "conformance": ("conformance", "conformance_command", "recorded op vectors of a device or vendor simulator"),
+    "lmdb": ("lmdb_", "lmdb_command", "calibration data as an LMDB folder"),
     "bmodel": ("bmodel", "bmodel_group", "list, print, extract and combine .bmodel files"),
     "targets": ("targets", "targets_group", "profiles and the supported-ops table"),
     "report": ("report", "report_command", "re-render a stored result"),

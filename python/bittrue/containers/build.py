@@ -1,12 +1,15 @@
 """Building a .bmodel from a compiled net, and reading one back.
 
 The layout keeps vendor tools working (they list, extract and combine such files) and makes real hardware refuse the net
-instead of running it: the net is static, its only subnet is marked dynamic, and binary_ir holds our payload.
+instead of running it: the net is static, its subnets of the chip are marked dynamic, and binary_ir holds our payload.
+Layers of the host processor are CPU subnets of a user library's type.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +18,7 @@ import bittrue
 from bittrue.containers.bmodel import VERSION, Bmodel, new_model
 from bittrue.containers.bmodel_codes import (
     PAGE,
+    SUBNET_CPU,
     SUBNET_TPU,
     chip_facts,
     data_bytes,
@@ -25,6 +29,9 @@ from bittrue.containers.bmodel_codes import (
 from bittrue.containers.flat import Binary, Table
 from bittrue.containers.payload import FLAG_BATCH_DYNAMIC, FLAG_HW_DYNAMIC, is_payload, unpack_payload
 from bittrue.errors import DataError, UnsupportedError
+
+USER_OP = 10000  # CPU layers from here on belong to a library of the user
+MEMORY_TPU, MEMORY_CPU = 1, 2
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,15 @@ class IoTensor:
     def bytes(self) -> int:
         """Bytes in 1N layout."""
         return data_bytes(type_code(self.dtype), self.shape)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one subnet runs. host: the definition of an op of the host processor; empty for the chip."""
+
+    inputs: list[IoTensor]
+    outputs: list[IoTensor]
+    host: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -86,12 +102,13 @@ def build_bmodel(
     coefficients: list[tuple[str, bytes]],
     payload: bytes,
     ctx_size: int | None = None,
+    parts: Sequence[Part] = (),
 ) -> Bmodel:
     """A model with one net of one stage.
 
     coefficients: (Location name, bytes), stored in this order without gaps. payload: from `pack_payload`; its flags say
     whether the net may change its batch or its height and width. ctx_size: bytes of our buffer plan, rounded up to
-    4 KiB; inputs and outputs always fit.
+    4 KiB; inputs and outputs always fit. parts: the subnets in their order; default one of the chip.
     Raises DataError for a payload without the magic or a repeated coefficient name, UnsupportedError for types that the
     format cannot hold.
     """
@@ -100,9 +117,15 @@ def build_bmodel(
     base = chip_facts(chip).first_address
     coeff_mem = _coefficients(base, [(n, bytes(d)) for n, d in coefficients if len(d)])
     ctx_addr = _round_up(base + coeff_mem.binary_coeff.size)
+    parts = parts or [Part(inputs, outputs)]
+    addresses: dict[str, int] = {}
     address = ctx_addr
+    for io in (*inputs, *outputs, *(io for part in parts for io in (*part.inputs, *part.outputs))):
+        if io.name not in addresses:
+            addresses[io.name] = address
+            address = _round_up(address + max(io.bytes, 1))
 
-    def tensors(ios: list[IoTensor], start: int, mem_type: int) -> tuple[list[Table], int]:
+    def tensors(ios: list[IoTensor], mem_type: int) -> list[Table]:
         made = []
         for io in ios:
             shape = Table("Shape", dim=list(io.shape))
@@ -111,7 +134,7 @@ def build_bmodel(
                     "Tensor",
                     name=io.name,
                     data_type=type_code(io.dtype),
-                    device_addr=start,
+                    device_addr=addresses[io.name],
                     size=io.bytes,
                     shape=[shape],
                     mem_type=mem_type,
@@ -119,31 +142,34 @@ def build_bmodel(
                     zero_point=int(io.zero_point),
                 )
             )
-            start = _round_up(start + max(io.bytes, 1))
-        return made, start
+        return made
 
-    net_in, address = tensors(inputs, ctx_addr, 0)
-    net_out, address = tensors(outputs, address, 0)
-    sub_in, middle = tensors(inputs, ctx_addr, 1)
-    sub_out, _ = tensors(outputs, middle, 1)
     total = max(address - ctx_addr, _round_up(ctx_size or 0))
     n_dynamic, h_w_dynamic = int(bool(flags & FLAG_BATCH_DYNAMIC)), int(bool(flags & FLAG_HW_DYNAMIC))
-    sub_net = Table(
-        "SubNet",
-        subnet_mode=SUBNET_TPU,
-        input_tensor=sub_in,
-        output_tensor=sub_out,
-        is_dynamic=1,
-        ir_offset=0,
-        ir_len=len(payload),
-        n_dynamic=n_dynamic,
-        h_w_dynamic=h_w_dynamic,
-        id=0,
-    )
+    first_of_chip = next((i for i, part in enumerate(parts) if not part.host), None)
+    sub_nets = []
+    for i, part in enumerate(parts):
+        memory = MEMORY_CPU if part.host else MEMORY_TPU
+        sub_net = Table(
+            "SubNet",
+            subnet_mode=SUBNET_CPU if part.host else SUBNET_TPU,
+            input_tensor=tensors(part.inputs, memory),
+            output_tensor=tensors(part.outputs, memory),
+            id=i,
+            next_subnet_ids=[i + 1] if i + 1 < len(parts) else None,
+        )
+        if part.host:
+            binary = Binary.of(part.host)
+            sub_net.cpu_param = [Table("CpuParam", op_type=USER_OP, binary_param=binary, is_custom=1)]
+        else:  # one of them holds the payload of all
+            sub_net.is_dynamic = 1
+            sub_net.ir_len = len(payload) if i == first_of_chip else 0
+            sub_net.n_dynamic, sub_net.h_w_dynamic = n_dynamic, h_w_dynamic
+        sub_nets.append(sub_net)
     stage = Table(
         "NetParameter",
-        input_tensor=net_in,
-        output_tensor=net_out,
+        input_tensor=tensors(inputs, 0),
+        output_tensor=tensors(outputs, 0),
         ctx_addr=ctx_addr,
         ctx_size=total,
         coeff_mem=coeff_mem if coeff_mem.binary_coeff.size else None,
@@ -152,7 +178,8 @@ def build_bmodel(
         h_w_dynamic=h_w_dynamic,
         stage_ir=[Table("StageIR", ir_info_len=len(payload) // 4)],
         binary_ir=Binary.of(payload),
-        sub_net=[sub_net],
+        sub_net=sub_nets,
+        cpu_mem_size=sum(math.prod(io.shape) for part in parts if part.host for io in (*part.inputs, *part.outputs)),
     )
     root = new_model(chip, version=f"{VERSION}+bittrue.{bittrue.__version__}")
     root.net = [Table("Net", name=net_name, parameter=[stage])]

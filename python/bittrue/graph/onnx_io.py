@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from bittrue import __version__
 from bittrue.errors import DataError, UnsupportedError
+from bittrue.graph.host_ops import HOST_DOMAIN
 from bittrue.graph.ir import OPSET, Graph, Node, TensorType
 
 DOMAIN = "bittrue"
@@ -103,7 +104,8 @@ def _tensor(name: str, array: np.ndarray[Any, Any], dtype: str) -> onnx.TensorPr
     return numpy_helper.from_array(array.copy(order="C"), name)
 
 
-def _expand_fused(node: Node) -> list[Node]:
+def expand_fused(node: Node) -> list[Node]:
+    """The nodes that a node with fused or absorbed ones stands for."""
     if node.absorbed:
         return node.absorbed
     if not node.fused:
@@ -119,7 +121,7 @@ def to_onnx(graph: Graph, extra_outputs: Sequence[str] = ()) -> onnx.ModelProto:
         t = graph.types[name]
         return helper.make_tensor_value_info(name, _CODES[t.dtype], list(t.shape))
 
-    nodes = [n for node in graph.nodes for n in _expand_fused(node)]
+    nodes = [n for node in graph.nodes for n in expand_fused(node)]
     protos = []
     for n in nodes:
         # The bounds of Clip stand in its inputs too; as attributes they are only for readers of the graph.
@@ -147,8 +149,7 @@ def to_onnx(graph: Graph, extra_outputs: Sequence[str] = ()) -> onnx.ModelProto:
         value_info=[value(n) for n in inner],
     )
     opsets = [helper.make_opsetid("", graph.opset)]
-    if any(n.domain == DOMAIN for n in nodes):
-        opsets.append(helper.make_opsetid(DOMAIN, 1))
+    opsets += [helper.make_opsetid(d, 1) for d in (DOMAIN, HOST_DOMAIN) if any(n.domain == d for n in nodes)]
     model = helper.make_model(proto_graph, opset_imports=opsets, producer_name="bittrue", producer_version=__version__)
     model.ir_version = 8 if not {t.dtype for t in graph.types.values()} & {"int4", "uint4"} else 10
     return model

@@ -7,6 +7,7 @@ from dataclasses import replace
 from onnx import shape_inference
 
 from bittrue.errors import DataError
+from bittrue.graph.host_ops import host_type, is_host_op
 from bittrue.graph.ir import Graph, TensorType
 from bittrue.graph.onnx_io import to_onnx, type_of
 
@@ -38,15 +39,20 @@ def infer_types(graph: Graph) -> None:
         known = type_of(value)
         if known is not None:
             graph.types.setdefault(value.name, known)
-    if _fill_same_as_input(graph):
+    if _fill_outside_inference(graph):
         infer_types(graph)
 
 
-def _fill_same_as_input(graph: Graph) -> bool:
+def _fill_outside_inference(graph: Graph) -> bool:
     """Types the results of ops that ONNX's inference leaves out; whether there were any."""
     filled = False
     for n in graph.nodes:
-        if n.op in SAME_AS_INPUT and n.outputs[0] not in graph.types and n.inputs[0] in graph.types:
+        if n.outputs[0] in graph.types or any(i not in graph.types for i in n.inputs):
+            continue
+        if n.op in SAME_AS_INPUT:
             graph.types[n.outputs[0]] = graph.types[n.inputs[0]]
+            filled = True
+        elif is_host_op(n.domain, n.op):
+            graph.types[n.outputs[0]] = host_type(n.op, n.attrs, [graph.types[i] for i in n.inputs])
             filled = True
     return filled

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from onnx.inliner import inline_local_functions
 
 from bittrue.errors import DataError, UnsupportedError, UsageError
+from bittrue.graph.host_ops import is_host_op
 from bittrue.graph.ir import Graph
 from bittrue.graph.onnx_io import from_onnx, opset_of
 from bittrue.graph.passes import run_passes
@@ -79,12 +80,14 @@ def load_onnx(
     model = _read(path)
     if model.functions:
         model = inline_local_functions(model)
-    foreign = sorted({f"{n.domain}.{n.op_type}" for n in model.graph.node if n.domain not in ("", "ai.onnx")})
+    standard = [n for n in model.graph.node if n.domain in ("", "ai.onnx")]
+    others = {(n.domain, n.op_type) for n in model.graph.node} - {(n.domain, n.op_type) for n in standard}
+    foreign = sorted(f"{domain}.{op}" for domain, op in others if not is_host_op(domain, op))
     if foreign:
         raise UnsupportedError(f"{path}: operators outside ONNX: {', '.join(foreign)}")
     _set_shapes(path, model, input_shapes or {})
     try:
-        check_opset(opset_of(model), [(n.name or n.output[0], n.op_type) for n in model.graph.node if n.output])
+        check_opset(opset_of(model), [(n.name or n.output[0], n.op_type) for n in standard if n.output])
         resolve_output_shapes(model)
         graph = from_onnx(model)
         fold_constants(graph)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bittrue.graph.ir import Node
+from bittrue.graph.host_ops import HOST_DOMAIN
+from bittrue.graph.ir import Node, TensorType
 from bittrue.quantize.context import Context, FallbackError
 from bittrue.quantize.movement import MOVEMENT, resize
 
@@ -128,7 +129,7 @@ def pool(ctx: Context, rules: FloatRules, node: Node) -> None:
             attrs["count_include_pad"] = 0
         elif not any(node.attrs["pads"]):
             attrs["count_include_pad"] = 1
-    _only_relu(ctx, rules, node, op, [ctx.read_float(node.inputs[0])], attrs)
+    ctx.write_float(op, node, [ctx.read_float(node.inputs[0])], {**attrs, **rules.mode})
 
 
 def unary(ctx: Context, rules: FloatRules, node: Node) -> None:
@@ -205,6 +206,59 @@ def normalize(ctx: Context, rules: FloatRules, node: Node) -> None:
     ctx.write_float("FloatNormalize", node, [ctx.read_float(i) for i in node.inputs if i], {**attrs, **rules.mode})
 
 
+def l2_normalize(ctx: Context, rules: FloatRules, node: Node) -> None:
+    """x times the reciprocal root of the sum of squares, in binary32 on every target: sums and epsilon leave the range
+    of narrow formats."""
+    x, name = ctx.read_float(node.inputs[0]), node.name
+    axes = node.attrs["axes"]
+    shape = tuple(1 if a in axes else d for a, d in enumerate(ctx.shape(node.inputs[0])))
+    type_ = TensorType("float32", shape)
+
+    def step(what: str, op: str, inputs: list[str], attrs: dict[str, Any]) -> str:
+        output = ctx.graph.unique_name(f"{node.outputs[0]}/{what}")
+        return ctx.emit_shape(op, f"{name}/{what}", inputs, output, type_, {**attrs, "flush": rules.flush})
+
+    total = step("sum", "FloatReduce", [x], {"kind": "sum_square", "axes": axes, "keepdims": 1})
+    epsilon = ctx.add_constant(f"{name}/epsilon", np.asarray([node.attrs["epsilon"]], np.float32))
+    total = step("sum_epsilon", "FloatBinary", [total, epsilon], {"kind": "add"})
+    factor = step("factor", "FloatUnary", [total], {"kind": "rsqrt", "functions": rules.functions})
+    ctx.write_float("FloatBinary", node, [x, factor], {"kind": "mul", "flush": rules.flush})
+
+
+def roi_max_pool(ctx: Context, rules: FloatRules, node: Node) -> None:
+    attrs = {"pooled": list(node.attrs["pooled_shape"]), "spatial_scale": float(node.attrs.get("spatial_scale", 1.0))}
+    ctx.write_float("RoiMaxPool", node, [ctx.read_float(i) for i in node.inputs], attrs)
+
+
+def lrn(ctx: Context, rules: FloatRules, node: Node) -> None:
+    """x * (bias + alpha * mean of the squares of `size` neighbouring channels) ^ -beta; the mean is a pool along the
+    channels of (N, 1, C, pixels), whose padding counts. In binary32 on every target, as `l2_normalize`."""
+    source, tensor = node.inputs[0], node.outputs[0]
+    x, (n, c, *rest), size = ctx.read_float(source), ctx.shape(source), node.attrs["size"]
+    planes = TensorType("float32", (n, 1, c, int(np.prod(rest))))
+    values = {"alpha": (1e-4, 1.0), "bias": (1.0, 1.0), "beta": (0.75, -1.0)}
+    constants = {
+        key: ctx.add_constant(f"{node.name}/{key}", np.asarray([sign * node.attrs.get(key, default)], np.float32))
+        for key, (default, sign) in values.items()
+    }
+
+    def step(what: str, op: str, inputs: list[str], type_: TensorType, attrs: dict[str, Any]) -> str:
+        output = ctx.graph.unique_name(f"{tensor}/{what}")
+        return ctx.emit_shape(op, f"{node.name}/{what}", inputs, output, type_, attrs)
+
+    def binary(what: str, inputs: list[str], kind: str) -> str:
+        return step(what, "FloatBinary", inputs, planes, {"kind": kind, "flush": rules.flush})
+
+    rows = step("planes", "Reshape", [x], planes, {})
+    squares = binary("squares", [rows, rows], "mul")
+    window = {"kernel": [size, 1], "strides": [1, 1], "pads": [(size - 1) // 2, 0, size // 2, 0], "dilations": [1, 1]}
+    pool = {**window, "count_include_pad": 1, "order": rules.pool_order, "flush": rules.flush}
+    means = step("means", "FloatAvgPool2d", [squares], planes, pool)
+    sums = binary("shifted", [binary("scaled", [means, constants["alpha"]], "mul"), constants["bias"]], "add")
+    normed = binary("normed", [rows, binary("factor", [sums, constants["beta"]], "pow")], "mul")
+    ctx.write_float("Reshape", node, [normed], {})
+
+
 def concat(ctx: Context, rules: FloatRules, node: Node) -> None:
     rank = len(ctx.shape(node.inputs[0]))
     ctx.write_float("Concat", node, [ctx.read_float(i) for i in node.inputs], {"axis": node.attrs["axis"] % rank})
@@ -261,6 +315,7 @@ FLOAT_OPS = {
     "AveragePool": pool, "PRelu": prelu, "Clip": clip, "Softmax": softmax, "LogSoftmax": softmax,
     "LayerNormalization": normalize, "InstanceNormalization": normalize, "Concat": concat, "ArgMax": argmax,
     "TopK": topk, "Where": where, "Cast": cast, "Activation": unary,
+    "LRN": lrn, "L2Normalize": l2_normalize, "MaxRoiPool": roi_max_pool,
     **dict.fromkeys(UNARY, unary), **dict.fromkeys(BINARY, binary), **dict.fromkeys(REDUCE, reduce),
 }  # fmt: skip
 
@@ -271,6 +326,8 @@ def lower_float(ctx: Context, rules: FloatRules, node: Node) -> None:
         MOVEMENT[node.op](ctx, node)
     elif node.op == "Resize":
         resize(ctx, node)
+    elif node.domain == HOST_DOMAIN:
+        ctx.write_float(node.op, node, [ctx.read_float(i) for i in node.inputs], dict(node.attrs))
     elif node.op in FLOAT_OPS:
         FLOAT_OPS[node.op](ctx, rules, node)
     else:

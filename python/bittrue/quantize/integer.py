@@ -169,12 +169,11 @@ def quantized_constant(ctx: Context, name: str, value: Array) -> tuple[str, floa
 def max_pool(ctx: Context, node: Node) -> None:
     """Maximum; input and output share a scale after propagation."""
     spatial(ctx, node)
-    x, y = node.inputs[0], node.outputs[0]
     activations_of(ctx, node)
-    if ctx.ranges[x].threshold != ctx.ranges[y].threshold:
+    if ctx.scale(node.inputs[0]) != ctx.scale(node.outputs[0]):
         raise FallbackError("input and output scales differ")
     attrs = window(node) | {"kernel": list(node.attrs["kernel_shape"])}
-    ctx.write_quantized("MaxPool2d", node, [ctx.read_quantized(x)], attrs | output_clamp(ctx, node))
+    ctx.write_quantized("MaxPool2d", node, [ctx.read_quantized(node.inputs[0])], attrs)
 
 
 def relu(ctx: Context, node: Node) -> None:

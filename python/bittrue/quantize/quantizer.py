@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bittrue.errors import UnsupportedError, UsageError
-from bittrue.graph.ir import Graph, TensorType
+from bittrue.graph.host_ops import HOST_DOMAIN
+from bittrue.graph.ir import Graph, Node, TensorType
 from bittrue.quantize.context import Context, FallbackError, QuantizeOptions
 from bittrue.quantize.floating import FLOAT_OPS, lower_float
 from bittrue.quantize.model import QuantizedModel
@@ -50,7 +51,7 @@ def quantize(
     unsupported: list[str] = []
     for node in graph.nodes:
         if lost.intersection(node.inputs):
-            if not _known(target, node.op):
+            if not _known(target, node):
                 unsupported.append(f"{node.name} ({node.op}): no implementation")
             lost.update(node.outputs)
             continue
@@ -85,9 +86,10 @@ def quantize(
     return QuantizedModel(ctx.graph, profile.name, precision, arithmetic, ctx.tensors, meta)
 
 
-def _known(target: Target, op: str) -> bool:
+def _known(target: Target, node: Node) -> bool:
     """Whether any rule of the target names the op."""
-    return op in target.lowering.INT8 or op in MOVEMENT or op in FLOAT_OPS or op == "Resize"
+    known = node.op in target.lowering.INT8 or node.op in MOVEMENT or node.op in FLOAT_OPS or node.op == "Resize"
+    return known or node.domain == HOST_DOMAIN
 
 
 def remove_unread(ctx: Context) -> None:

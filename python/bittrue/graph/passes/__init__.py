@@ -16,6 +16,7 @@ from bittrue.graph.passes.fuse_activation import fuse_activation
 from bittrue.graph.passes.gemm_to_matmul import gemm_to_matmul
 from bittrue.graph.passes.merge_reshapes import merge_reshapes
 from bittrue.graph.passes.recognise_activations import recognise_activations
+from bittrue.graph.passes.recognise_normalize import recognise_normalize
 from bittrue.graph.types import infer_types
 
 PASSES: dict[str, Callable[[Graph], None]] = {
@@ -26,6 +27,7 @@ PASSES: dict[str, Callable[[Graph], None]] = {
     "fold_batch_norm": fold_batch_norm,
     "fold_pad": fold_pad,
     "recognise_activations": recognise_activations,
+    "recognise_normalize": recognise_normalize,
     "fuse_activation": fuse_activation,
     "expand_1d": expand_1d,
     "merge_reshapes": merge_reshapes,

@@ -13,6 +13,7 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from bittrue.errors import DataError, UnsupportedError
+from bittrue.graph.host_ops import HOST_DOMAIN
 from bittrue.graph.ir import Graph, Node, TensorType
 from bittrue.graph.passes.inline_if import Names, inline_if
 from bittrue.graph.types import infer_types
@@ -62,7 +63,11 @@ def fold_constants(graph: Graph) -> None:
             elif node.op == "Shape" and node.inputs[0] in graph.types:
                 shape = graph.types[node.inputs[0]].shape[node.attrs.get("start", 0) : node.attrs.get("end")]
                 result = [np.asarray(shape, np.int64)]
-            elif all(i in graph.constants or not i for i in node.inputs) and not node.op.startswith("Random"):
+            elif (
+                all(i in graph.constants or not i for i in node.inputs)
+                and not node.op.startswith("Random")
+                and node.domain != HOST_DOMAIN
+            ):
                 try:
                     result = _evaluate(graph, node)
                 except Exception as e:  # the evaluator raises whatever numpy raises

@@ -1,10 +1,13 @@
-"""Relu, and Clip from 0 to 6 (relu6), join the node that feeds them if nothing else reads it."""
+"""Relu, and Clip from 0 to 6 (relu6), join the node that feeds them if nothing else reads it.
+
+Not pools: their integers keep the scale of the input, but what follows a relu is unsigned, of another scale.
+"""
 
 from __future__ import annotations
 
 from bittrue.graph.ir import Graph, Node
 
-HOSTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "AveragePool", "MaxPool", "Sum"}
+HOSTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "Sum"}
 
 
 def is_relu(node: Node) -> bool:

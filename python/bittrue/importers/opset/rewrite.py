@@ -5,6 +5,7 @@ from __future__ import annotations
 from onnx import defs
 
 from bittrue.errors import UnsupportedError
+from bittrue.graph.host_ops import HOST_DOMAIN
 from bittrue.graph.ir import OPSET, Graph, Node
 from bittrue.graph.types import infer_types
 from bittrue.importers.opset import activations, newer, normalization, older, resize  # noqa: F401 register rules
@@ -34,7 +35,7 @@ def to_fixed_opset(graph: Graph) -> None:
         writer = Writer(graph, node)
         rules = [r for r in RULES.get(node.op, []) if r.since <= version < r.before]
         try:
-            if rules:
+            if rules and node.domain != HOST_DOMAIN:
                 rules[0].run(writer)
             else:
                 writer.nodes = [node]
@@ -42,7 +43,7 @@ def to_fixed_opset(graph: Graph) -> None:
             problems.append(str(e))
             continue
         for new in writer.nodes:
-            if reason := conform(new, version):
+            if new.domain != HOST_DOMAIN and (reason := conform(new, version)):
                 problems.append(f"node '{new.name}' ({new.op}): {reason}")
         nodes.extend(writer.nodes)
     if problems:

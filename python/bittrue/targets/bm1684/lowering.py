@@ -221,10 +221,10 @@ def average_pool(ctx: Context, node: Node) -> None:
     if overhangs(ctx, node) or (any(node.attrs["pads"]) and not node.attrs.get("count_include_pad", 0)):
         raise FallbackError("padding that is not counted")
     x, y = node.inputs[0], node.outputs[0]
-    if ctx.ranges[x].threshold != ctx.ranges[y].threshold:
+    if ctx.scale(x) != ctx.scale(y):
         raise FallbackError("input and output scales differ")
     m, s = average_pool_factors(taps)
-    attrs = {"kernel": kernel, **q.window(node), **q.multiplier_shift([m], [s]), **q.output_clamp(ctx, node)}
+    attrs = {"kernel": kernel, **q.window(node), **q.multiplier_shift([m], [s])}
     ctx.write_quantized("AvgPool2d", node, [ctx.read_quantized(x)], attrs)
 
 

@@ -131,7 +131,7 @@ def average_pool(ctx: Context, node: Node) -> None:
     kernel = list(node.attrs["kernel_shape"])
     taps = kernel[0] * kernel[1]
     m, n = multiplier_and_shift(ctx.scale(node.inputs[0]) / (ctx.scale(node.outputs[0]) * taps), 8)
-    attrs = {"kernel": kernel, **q.window(node), **q.multiplier_shift([m], [n]), **q.output_clamp(ctx, node)}
+    attrs = {"kernel": kernel, **q.window(node), **q.multiplier_shift([m], [n])}
     ctx.write_quantized("AvgPool2d", node, [ctx.read_quantized(node.inputs[0])], attrs)
 
 

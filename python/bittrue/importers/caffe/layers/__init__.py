@@ -1,0 +1,7 @@
+"""Layer rules, one file a subject; importing this package registers them."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
