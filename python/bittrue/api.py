@@ -41,9 +41,9 @@ from bittrue.verify.repro import Bundle, write_bundle
 
 __all__ = [
     "AuditResult", "Budget", "CaffeOptions", "InstructionSession", "MixedNetwork", "OverflowAudit", "RunResult",
-    "Sensitivity", "Session", "Tuning", "audit", "calibrate", "compare", "compile", "find_stage", "is_quantized_onnx", "load",
-    "load_float", "open_session", "overflow", "quantize", "records", "reference_feeds", "repro", "sensitivity", "tune",
-    "verify", "write_npz",
+    "Sensitivity", "Session", "Tuning", "audit", "calibrate", "compare", "compile", "find_stage", "is_quantized_onnx",
+    "load", "load_float", "open_session", "overflow", "quantize", "records", "reference_feeds", "repro", "sensitivity",
+    "tune", "verify", "write_npz",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
