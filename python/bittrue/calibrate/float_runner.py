@@ -65,6 +65,7 @@ class FloatRunner:
 
     def __init__(self, graph: Graph, tensors: Sequence[str] | None = None) -> None:
         self.names = list(tensors if tensors is not None else graph.outputs)
+        self._constants = {n: graph.constants[n] for n in self.names if n in graph.constants}
         nodes = [n for node in graph.nodes for n in expand_fused(node)]
         parts = [(host, list(part)) for host, part in groupby(nodes, lambda n: n.domain == HOST_DOMAIN)]
         # Of one part also what the parts after it read.
@@ -78,8 +79,8 @@ class FloatRunner:
                 self._parts.append(_OnnxPart(graph, part, wanted))
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Tensors by name, graph inputs included where they were asked for."""
-        values = {n: np.asarray(a) for n, a in feeds.items()}
+        """Tensors by name, graph inputs and constants included where they were asked for."""
+        values = self._constants | {n: np.asarray(a) for n, a in feeds.items()}
         for part in self._parts:
             values |= part.run(values)
         return {n: values[n] for n in self.names}

@@ -76,6 +76,9 @@ def quantize(
             f"target {profile.name} cannot run {len(unsupported)} node(s): " + "; ".join(unsupported)
         )
     for tensor in graph.outputs:
+        if tensor in graph.constants:
+            ctx.graph.outputs.append(_constant_output(ctx, tensor))
+            continue
         quantized = options.quant_output and tensor in ctx.quantized
         ctx.evidence = _evidence(target, "Dequantize", "float")
         ctx.graph.outputs.append(ctx.quantized[tensor] if quantized else ctx.read_float(tensor))
@@ -84,6 +87,14 @@ def quantize(
     arithmetic = {name: rule.value for name, rule in profile.rules.items()}
     meta = {"float_layers": {k: v for k, v in reasons.items()}}
     return QuantizedModel(ctx.graph, profile.name, precision, arithmetic, ctx.tensors, meta)
+
+
+def _constant_output(ctx: Context, tensor: str) -> str:
+    """A copy of a constant that the network returns, for instance the priors of a detector."""
+    value = ctx.source.constants[tensor]
+    constant = ctx.add_constant(f"{tensor}/value", value)
+    output = ctx.graph.unique_name(tensor)
+    return ctx.emit("Reshape", f"{tensor}/copy", [constant], output, value.dtype.name, attrs={}, like=tensor)
 
 
 def _known(target: Target, node: Node) -> bool:

@@ -217,6 +217,39 @@ def test_subnets_in_turn(tmp_path: Path) -> None:
     assert [bool(p.ir_len) for p in parts] == [True, False, False, False, False]
 
 
+def test_priors_as_an_output(tmp_path: Path) -> None:
+    """Without DetectionOutput the network returns its priors, a constant."""
+    graph = load(tmp_path, SMALL_SSD[: SMALL_SSD.index('layer { name: "detect"')])
+    assert graph.outputs == ["loc_flat", "scores_flat", "priors"]
+    feeds = feeds_of(graph)
+    truth = FloatRunner(graph).run(feeds)
+    table = api.calibrate(graph, [Record("r", feeds)], method="max")
+    api.compile(graph, "bm1684", tmp_path / "c", table=table, reference=feeds)
+    assert api.verify(tmp_path / "c").summary.passed
+    got = api.open_session(tmp_path / "c").run(feeds).outputs
+    np.testing.assert_array_equal(got["priors"], truth["priors"])
+
+
+@needs_shared
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_real_detector_compiles_and_verifies(precision: str, tmp_path: Path) -> None:
+    assert SHARED is not None
+    stem = SHARED / "models/caffe/yufacedetect-ssd/yufacedetectnet-open-v1"
+    shapes = {"data": (1, 3, 120, 160)}
+    graph = load_float_graph(
+        stem.with_suffix(".prototxt"), input_shapes=shapes, caffe=CaffeOptions(stem.with_suffix(".caffemodel"))
+    )
+    feeds = {"data": np.random.default_rng(2).uniform(-100, 150, shapes["data"]).astype(F)}
+    table = api.calibrate(graph, [Record("r", feeds)], method="max")
+    api.compile(graph, "bm1684", tmp_path / "c", precision=precision, table=table, reference=feeds)
+    assert api.verify(tmp_path / "c").summary.passed
+    rows = api.open_session(tmp_path / "c").run(feeds).outputs["detection_out"][0, 0]
+    assert (rows[:, 1] == 1).sum() > 5
+    if precision == "fp32":
+        truth = FloatRunner(graph).run(feeds)["detection_out"][0, 0]
+        np.testing.assert_allclose(rows, truth, rtol=1e-3, atol=1e-4)
+
+
 def test_the_float_graph_survives_its_file(tmp_path: Path) -> None:
     graph = load(tmp_path, SMALL_SSD)
     (tmp_path / "f.onnx").write_bytes(to_onnx(graph).SerializeToString())

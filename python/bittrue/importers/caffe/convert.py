@@ -118,6 +118,6 @@ def load_caffe(
         run_passes(graph, disabled_passes)
         graph.check()
     except (DataError, UnsupportedError, UsageError) as e:
-        where = "" if str(options.weights or path) in str(e) or str(path) in str(e) else f"{path}: "
-        raise type(e)(where + str(e)) from e
+        named = str(e).startswith((f"{path}:", f"{options.weights}:"))
+        raise type(e)(str(e) if named else f"{path}: {e}") from e
     return graph
