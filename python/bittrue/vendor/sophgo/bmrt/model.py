@@ -9,14 +9,11 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from bittrue.compiler import from_sections
 from bittrue.containers.bmodel import Bmodel, StageRef, read_bmodel
-from bittrue.containers.build import IoTensor, io_tensors, read_compiled, stage_kind
+from bittrue.containers.build import IoTensor, io_tensors
 from bittrue.containers.context_dir import INPUTS, MODEL
 from bittrue.containers.refdata import from_bytes
-from bittrue.devices.bm1684.session import InstructionSession
-from bittrue.errors import BittrueError, UnsupportedError
-from bittrue.runtime.session import Session
+from bittrue.errors import BittrueError
 from bittrue.vendor.sophgo.bmrt.log import OWN, WARNING, WRONG, Log
 from bittrue.vendor.sophgo.bmrt.numbers import shape_text
 from bittrue.vendor.sophgo.bmrt.options import Options
@@ -73,17 +70,6 @@ class Net:
 def stage_io(ref: StageRef) -> tuple[list[IoTensor], list[IoTensor]]:
     """Inputs and outputs of a stage."""
     return io_tensors(ref.stage.input_tensor), io_tensors(ref.stage.output_tensor)
-
-
-def open_stage(model: Bmodel, ref: StageRef) -> Session | InstructionSession:
-    """A runnable stage. Raises UnsupportedError for stages that cannot be simulated."""
-    kind = stage_kind(ref.stage)
-    if kind == "instructions":
-        return InstructionSession(model, ref)
-    if kind != "bittrue":
-        raise UnsupportedError(f"network '{ref.net.name}' stage {ref.stage_index}: {kind.replace('_', ' ')}")
-    compiled = read_compiled(ref.stage)
-    return Session(from_sections(compiled.sections, compiled.coefficients).graph)
 
 
 def read_tensors(file: BinaryIO, tensors: list[IoTensor], net: int, log: Log) -> dict[str, Array]:

@@ -23,11 +23,12 @@ from bittrue.runtime.session import Session
 from bittrue.vendor.sophgo.bmrt import debug_files
 from bittrue.vendor.sophgo.bmrt.comparison import stage_passes
 from bittrue.vendor.sophgo.bmrt.log import DEBUG, FAILED, FATAL, OWN, WARNING, WRONG, ExitError, Log
-from bittrue.vendor.sophgo.bmrt.model import Loader, Net, open_stage, read_tensors, stage_io
+from bittrue.vendor.sophgo.bmrt.model import Loader, Net, read_tensors, stage_io
 from bittrue.vendor.sophgo.bmrt.numbers import atoi, shape_text
 from bittrue.vendor.sophgo.bmrt.options import Options, parse
 from bittrue.vendor.sophgo.bmrt.timing import LaunchTimes
 from bittrue.vendor.sophgo.bmrt.trace import print_trace
+from bittrue.verify.stages import open_stage
 
 Array = np.ndarray[Any, Any]
 IGNORED_VARIABLES = (
