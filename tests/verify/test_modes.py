@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.commands import Command, command
 from tests.vendor.tiny_networks import joined_dir, spoil
 
 from bittrue import api
-from bittrue.cli.main import main
 from bittrue.verify.policy import tolerance, vendor_rule
 from bittrue.verify.second_look import element_lines, only_order_differs
-
-Verify = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +30,11 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def verify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Verify:
-    """Runs the command; its exit code and text."""
-
-    def run(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["bittrue", "verify", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        captured = capsys.readouterr()
-        return int(end.value.code or 0), captured.out + captured.err
-
-    return run
+def verify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return command(monkeypatch, capsys, "verify")
 
 
-def test_the_vendors_rule(folder: Path, verify: Verify) -> None:
+def test_the_vendors_rule(folder: Path, verify: Command) -> None:
     """It passes an expected NaN and small differences, and refuses large ones; the exact rule refuses all."""
     spoil(folder, 3, np.nan)
     data = np.fromfile(folder / "output_ref_data.dat", np.float32)
@@ -63,7 +51,7 @@ def test_the_vendors_rule(folder: Path, verify: Verify) -> None:
     assert code == 2 and "give one of them" in text
 
 
-def test_runs_without_reference(folder: Path, tmp_path: Path, verify: Verify) -> None:
+def test_runs_without_reference(folder: Path, tmp_path: Path, verify: Command) -> None:
     (folder / "output_ref_data.dat").unlink()
     code, text = verify("-d", folder, "--run-only", "--net_idx", 0)
     assert code == 0 and "verify: 2 stages ran on the reference inputs, nothing was compared" in text
@@ -75,7 +63,7 @@ def test_runs_without_reference(folder: Path, tmp_path: Path, verify: Verify) ->
     assert code == 2 and "--run-only and --json" in text and not (tmp_path / "r.json").exists()
 
 
-def test_elements_and_order(folder: Path, verify: Verify) -> None:
+def test_elements_and_order(folder: Path, verify: Command) -> None:
     data = np.fromfile(folder / "output_ref_data.dat", np.float32)
     data[12:36].reshape(2, 3, 2, 2)[:] = data[12:36].reshape(2, 3, 2, 2)[:, :, ::-1].copy()  # rows of stage 1
     right = data[0]
