@@ -13,6 +13,8 @@ import pytest
 from tests.shared import SHARED, needs_shared
 
 from bittrue import api
+from bittrue.containers.bmodel import read_bmodel
+from bittrue.containers.refdata import model_io
 from bittrue.errors import BittrueError, DataError, UsageError
 from bittrue.vendor.sophgo.bmrt.options import TEST_CASES
 from bittrue.vendor.sophgo.bmrt.tester import main
@@ -42,6 +44,7 @@ def net(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
     monkeypatch.delenv("BMRT_LOG_VERSION", raising=False)
+    monkeypatch.setattr("os.setpriority", lambda *_: None)
     return folder
 
 
@@ -78,7 +81,7 @@ def test_success_prints_what_the_tester_prints(net: Path, capsys: pytest.Capture
         "[BMRT][bmrt_test:1138] INFO:net[digits] stage[0], launch total time is T (npu T, cpu T), "
         "(launch func time T, sync T)",
         "[BMRT][bmrt_test:1146] INFO:+++ The network[digits] stage[0] output_data +++",
-        f"[BMRT][print_array:756] INFO:output data #0 shape: [ 1 10 ] < {shown}>",
+        f"[BMRT][print_array:756] INFO:output data #0 shape: [1 10 ] < {shown}>",
         "[BMRT][bmrt_test:1160] INFO:==>comparing output in mem #0 ... ",
         "[BMRT][bmrt_test:1193] INFO:+++ The network[digits] stage[0] cmp success +++",
         "[BMRT][bmrt_test:1208] INFO:load input time(s)T",
@@ -200,6 +203,17 @@ def test_options_and_exit_codes(
     assert text in capsys.readouterr().out
 
 
+def test_our_options_do_not_shadow_prefixes_of_the_vendors(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(net)
+    assert main(["-d", folder, "--st", "0"]) == 0  # --stage_idx, though there is --strict
+    assert main(["-d", folder, "--stri"]) == 134
+    assert main(["-d", folder, "--quiet"]) == 134
+    assert main(["-d", folder, "--s", "0"]) == 134  # stage_idx, shapes, subnet_time
+    assert "bmrt_test: option --s not a unique prefix" in capsys.readouterr().err
+    assert main(["-d", folder, "--export_output=1"]) == 134
+    assert main(["-c", "0", f"--bmodel={folder}/compilation.bmodel", "-pm1", "-i0"]) == 0
+
+
 def test_prefixes_equals_signs_and_operands(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["operand", f"--context={net}", "--loop", "2", "--calc=2"]) == 0
     text = capsys.readouterr().out
@@ -294,6 +308,124 @@ def test_networks_of_the_vendors_compiler(name: str, capsys: pytest.CaptureFixtu
     last = stages[-1]
     assert main(["-d", str(folder), "--net_idx", str(last.net_index), "--stage_idx", str(last.stage_index)]) == 0
     assert capsys.readouterr().out.count("cmp success") == 1
+
+
+def copied(name: str, folder: Path) -> Path:
+    """A recorded network that may be changed."""
+    assert SHARED is not None
+    shutil.copytree(SHARED / "oracle/bm1684/bmodels" / name, folder, copy_function=shutil.copyfile)
+    folder.chmod(0o755)
+    return folder
+
+
+@needs_shared
+def test_the_worked_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every line of a run, to the character; only times vary."""
+    monkeypatch.setattr("os.setpriority", lambda *_: None)
+    monkeypatch.chdir(tmp_path)
+    copied("single_f32", tmp_path / "single_f32")
+    assert main(["--context_dir", "single_f32"]) == 0
+    text = re.sub(r"\d+ us", "T us", re.sub(r"(?<=\(s\): )\d+\.\d{6}$", "T", capsys.readouterr().out, flags=re.M))
+    values = "".join(f"{v:g} " for v in np.fromfile("single_f32/input_ref_data.dat", np.float32)[:16])
+    assert values.startswith("2.5777 2.34093 -1.10175 -2.21576 ")
+    tensor = "shape=[ 1 3 16 16 ] dtype=FLOAT32 scale=1 zero_point=0 device_id=0"
+    assert (
+        text
+        == f"""\
+[BMRT][deal_with_options:1634] INFO:Loop num: 1
+[BMRT][bmrt_test:833] INFO:device_index=0, chip_id=5764
+[BMRT][load_bmodel:1967] INFO:Loading bmodel from [single_f32/compilation.bmodel]. Thanks for your patience...
+[BMRT][load_bmodel:1730] INFO:Bmodel loaded, version 2.2
+[BMRT][load_bmodel:1734] INFO:pre net num: 0, load net num: 1
+[BMRT][show_net_info:2535] INFO: ########################
+[BMRT][show_net_info:2540] INFO: NetName: copy, Index=0, CoreNum=1
+[BMRT][show_net_info:2543] INFO: ---- stage 0 ----
+[BMRT][show_net_info:2546] INFO:   Input 0) 'x' {tensor}
+[BMRT][show_net_info:2557] INFO:   Output 0) 'y' {tensor}
+[BMRT][show_net_info:2567] INFO: ########################
+[BMRT][bmrt_test:888] INFO:==> running network #0, name: copy, loop: 0
+[BMRT][bmrt_test:944] INFO:reading input #0, bytesize=3072
+[BMRT][print_array:756] INFO:  --> input_data: < {values}... > len=768
+[BMRT][bmrt_test:1089] INFO:reading output #0, bytesize=3072
+[BMRT][print_array:756] INFO:  --> output ref_data: < {values}... > len=768
+[BMRT][bmrt_test:1138] INFO:net[copy] stage[0], launch total time is T us (npu T us, cpu T us), \
+(launch func time T us, sync T us)
+[BMRT][bmrt_test:1146] INFO:+++ The network[copy] stage[0] output_data +++
+[BMRT][print_array:756] INFO:output data #0 shape: [1 3 16 16 ] < {values}... > len=768
+[BMRT][bmrt_test:1160] INFO:==>comparing output in mem #0 ... \n\
+[BMRT][bmrt_test:1193] INFO:+++ The network[copy] stage[0] cmp success +++
+[BMRT][bmrt_test:1208] INFO:load input time(s): T
+[BMRT][bmrt_test:1209] INFO:pre alloc  time(s): T
+[BMRT][bmrt_test:1210] INFO:calculate  time(s): T
+[BMRT][bmrt_test:1211] INFO:get output time(s): T
+[BMRT][bmrt_test:1212] INFO:compare    time(s): T
+"""
+    )
+
+
+@needs_shared
+def test_the_worked_example_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.setpriority", lambda *_: None)
+    folder = copied("single_f32", tmp_path / "net")
+    changed = outputs(folder)
+    changed[3] = np.float32(2.78424382209777832031)  # five more than what comes out
+    changed[1] = 0.0  # two lines for one element
+    changed.tofile(folder / "output_ref_data.dat")
+    assert main(["--context_dir", str(folder)]) == 255
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index("[BMRT][bmrt_test:1160] INFO:==>comparing output in mem #0 ... ")
+    label = "error comparing the last tensor: "
+    got = np.fromfile(folder / "input_ref_data.dat", np.float32)[1]
+    pair = f"rel warning at index 1 exp {0:.20f} got {got:.20f}"
+    assert lines[start + 1 :] == [
+        f"[BMRT][array_cmp_fp32:95] WRONG:{label} {pair}",
+        f"[BMRT][array_cmp_fp32:101] WRONG:{label} {pair}",
+        f"[BMRT][array_cmp_fp32:101] WRONG:{label} rel warning at index 3 "
+        "exp 2.78424382209777832031 got -2.21575617790222167969",
+        "[BMRT][result_cmp_inner:440] WRONG:comparing #0 output failed!",
+        "[BMRT][bmrt_test:1196] FATAL:+++ The network[copy] stage[0] cmp failed +++",
+    ]
+
+
+FALSE_PASSES = [
+    ("float32", 0.5, np.nan, 0, "expected NaN at index 0"),
+    ("float16", 0.5, np.nan, 0, "expected NaN at index 0"),
+    ("float32", np.inf, -np.inf, 0, "infinities of different sign at index 0"),
+    ("int32", -(2**31), 0, 0, "integer difference overflow at index 0"),
+    ("uint32", 2**31, 0, 0, "integer difference overflow at index 0"),
+    ("int32", -(2**31), 2**31 - 1, 1, "integer difference overflow at index 0"),
+]
+
+
+@needs_shared
+@pytest.mark.parametrize(("dtype", "made", "expected", "accuracy", "remark"), FALSE_PASSES)
+def test_false_passes_both_ways(
+    dtype: str, made: float, expected: float, accuracy: int, remark: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The network copies its inputs, so that any value can be made; the reference says another."""
+    monkeypatch.setattr("os.setpriority", lambda *_: None)
+    folder = copied("all_dtypes", tmp_path / "net")
+    io = model_io(read_bmodel(folder / "compilation.bmodel"))[0]
+    position = [t.dtype for t in io.inputs].index(dtype)
+    assert io.outputs[position].dtype == dtype
+    start = sum(t.bytes for t in io.inputs[:position])
+    for file, value in (("input_ref_data.dat", made), ("output_ref_data.dat", expected)):
+        content = bytearray((folder / file).read_bytes())
+        raw = np.array([value]).astype(dtype).tobytes()
+        content[start : start + len(raw)] = raw
+        (folder / file).write_bytes(content)
+    options = ["--accuracy_i", str(accuracy)]
+    assert main(["-d", str(folder), *options]) == 0
+    text = capsys.readouterr().out
+    assert f"WARNING:bittrue: {remark}" in text and "cmp success" in text
+    assert main(["-d", str(folder), *options, "--strict"]) == 255
+    result = api.verify(folder, accuracy_i=accuracy)
+    assert [t.name for t in result.failing] == [io.outputs[position].name]
 
 
 @needs_shared

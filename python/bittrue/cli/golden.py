@@ -7,15 +7,14 @@ from typing import Any
 
 import click
 
-from bittrue import api
+from bittrue.cli.arithmetic_options import arithmetic_options
 from bittrue.cli.output import Reports, finish, report_options
 from bittrue.containers.archive import open_archive
-from bittrue.containers.context_dir import ContextDir
-from bittrue.errors import UsageError
-from bittrue.quantize.model import QuantizedModel
 from bittrue.regress import golden as golden_data
 from bittrue.regress.golden import Golden
+from bittrue.regress.subject import Origin, open_subject
 
+LISTED = 6  # names of tensors
 _path = click.Path(path_type=Path)
 _model = click.option("--model", "other", type=_path, help="Another compiled model than the one it was made from.")
 
@@ -37,21 +36,25 @@ def golden_group() -> None:
 @click.argument("folder", type=_path)
 @click.option("--input", "input_file", type=_path, help=".npz; default: the reference inputs of a context directory.")
 @click.option("--layers", is_flag=True, help="Keep the values of all layers, so that drift can be measured there.")
-def make_command(source: Path, folder: Path, input_file: Path | None, layers: bool) -> None:
+@click.option("--net", help="Network name, for files with several.")
+@click.option("--stage", type=int, default=0, show_default=True)
+@arithmetic_options()
+def make_command(
+    source: Path,
+    folder: Path,
+    input_file: Path | None,
+    layers: bool,
+    net: str | None,
+    stage: int,
+    changes: dict[str, Any],
+) -> None:
     """Run SOURCE (context directory, .bmodel or quantized .onnx) and write golden data to FOLDER."""
-    model = api.load(source)
-    inputs = _inputs(source, model, input_file)
-    manifest = golden_data.make(source, model, inputs, folder, keep_layers=layers)
+    origin = Origin(source, net, stage, **changes)
+    subject = open_subject(origin)
+    inputs = dict(open_archive(input_file)) if input_file else origin.reference_inputs()
+    manifest = golden_data.make(subject, inputs, folder, keep_layers=layers)
     kept = "values of all layers" if layers else "values of the outputs"
     click.echo(f"{folder}: hashes of {len(manifest.layers)} layers, {kept}, target {manifest.target}")
-
-
-def _inputs(source: Path, model: QuantizedModel, input_file: Path | None) -> dict[str, Any]:
-    if input_file:
-        return dict(open_archive(input_file))
-    if not source.is_dir():
-        raise UsageError(f"{source}: --input is needed; only a context directory has inputs of its own")
-    return dict(ContextDir.open(source).inputs[0])
 
 
 @golden_group.command("verify")
@@ -61,8 +64,7 @@ def _inputs(source: Path, model: QuantizedModel, input_file: Path | None) -> dic
 def verify_command(folder: Path, other: Path | None, reports: Reports) -> None:
     """Run the model again and say which layers drifted, the first of them, and by how much. Exit 1 on drift."""
     golden = Golden(folder)
-    source = golden.source(other)
-    finish(golden_data.verify(golden, source, api.load(source)), reports)
+    finish(golden_data.verify(golden, open_subject(golden.origin(other))), reports)
 
 
 @golden_group.command("diff")
@@ -81,7 +83,7 @@ def diff_command(a: Path, b: Path, reports: Reports) -> None:
 def promote_command(folder: Path, reason: str, other: Path | None) -> None:
     """Replace golden data by a new run; the reason and the tensors that changed stay in its history."""
     golden = Golden(folder)
-    source = golden.source(other)
-    manifest = golden_data.promote(golden, source, api.load(source), reason)
-    changed = manifest.history[-1].changed
-    click.echo(f"{folder}: {len(changed)} tensors changed{': ' + ', '.join(changed[:6]) if changed else ''}")
+    manifest = golden_data.promote(golden, open_subject(golden.origin(other)), reason)
+    changed = [c.name for c in manifest.history[-1].changed]
+    more = f" and {len(changed) - LISTED} more" if len(changed) > LISTED else ""
+    click.echo(f"{folder}: {len(changed)} tensors changed{': ' if changed else ''}{', '.join(changed[:LISTED])}{more}")

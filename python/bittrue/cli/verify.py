@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bittrue import api
+from bittrue.cli import verify_modes as modes
 from bittrue.cli.arithmetic_options import arithmetic_options
 from bittrue.cli.dump_options import dump_options
 from bittrue.cli.output import Reports, finish, report_options
@@ -16,6 +17,8 @@ from bittrue.cli.stream_options import stream_options
 from bittrue.errors import UsageError
 from bittrue.verify.dump import DumpOptions
 from bittrue.verify.pairs.kinds import kind_of
+from bittrue.verify.policy import Policy, vendor_rule
+from bittrue.verify.stages import Choice
 from bittrue.verify.verify import StreamOptions
 
 
@@ -47,6 +50,10 @@ from bittrue.verify.verify import StreamOptions
     type=click.Path(path_type=Path),
     help="Command streams: the float or quantized model compiled; names device tensors by its layers.",
 )
+@click.option("--vendor", is_flag=True, help="Judge by the rule of the vendor's tester, with its false passes for NaN.")
+@click.option("--run-only", is_flag=True, help="Run every stage and compare nothing; zero input without data.")
+@click.option("--max-errors", type=int, default=0, show_default=True, help="Elements to print of a wrong output.")
+@click.option("--tie-report", is_flag=True, help="Say of wrong outputs whether only the order of their rows differs.")
 @click.option("--path", help="Instruction set path to force (see `bittrue doctor`).")
 @click.option("--threads", type=int, help="Threads; the result does not depend on it.")
 @report_options
@@ -74,6 +81,10 @@ def verify_command(
     model: Path | None,
     check_uninitialized: bool,
     prefer: str,
+    vendor: bool,
+    run_only: bool,
+    max_errors: int,
+    tie_report: bool,
     path: str | None,
     threads: int | None,
     reports: Reports,
@@ -96,6 +107,16 @@ def verify_command(
       bittrue verify --context_dir vendor_net --trace good.npz
       bittrue verify --context_dir vendor_net --reference good.npz
     """
+    policy: Policy | Path | None = policy_file
+    if vendor:
+        if policy_file:
+            raise UsageError("--policy and --vendor: give one of them")
+        policy, accuracy_f, accuracy_i = vendor_rule(accuracy_f, accuracy_i), None, 0
+    choice = Choice(net_idx, stage_idx, path, threads)
+    if run_only:
+        modes.refuse_others("--run-only", {*modes.SELECTION, "run_only"})
+        modes.run_only(directory, choice)
+        return
     dump = DumpOptions(map_file, layout, match_by_values)
     if against is not None:
         if layer_reference is not None:
@@ -108,7 +129,7 @@ def verify_command(
             compared = api.compare(
                 against,
                 directory,
-                policy=policy_file,
+                policy=policy,
                 accuracy_f=accuracy_f,
                 accuracy_i=accuracy_i,
                 dump=dump,
@@ -120,7 +141,7 @@ def verify_command(
             return
     result = api.verify(
         directory,
-        policy=policy_file,
+        policy=policy,
         accuracy_f=accuracy_f,
         accuracy_i=accuracy_i,
         stream=StreamOptions(trace, trace_level, reference, check_uninitialized, prefer == "gdma", model),
@@ -136,4 +157,8 @@ def verify_command(
         explain=explain,
         **changes,
     )
+    if max_errors or tie_report:
+        modes.look_again(
+            result, directory, choice, changes, api.policy_of(policy, accuracy_f, accuracy_i), max_errors, tie_report
+        )
     finish(result, reports)

@@ -1,7 +1,8 @@
 """Golden data: what a compiled model computes today, kept so that any later drift is seen, measured and explained.
 
 A golden folder holds `golden.json` (hashes of the model, every input, output and layer, the rules of the target, the
-tool that made it, and why it was ever replaced), `inputs.npz`, `outputs.npz` and, on request, `layers.npz`.
+tool that made it, and why it was ever replaced), `inputs.npz`, `outputs.npz`, the user's `profile.yaml` if there was
+one and, on request, `layers.npz`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from bittrue.compiler import digest
 from bittrue.containers.archive import open_archive
 from bittrue.containers.context_dir import file_sha256, save_npz
 from bittrue.errors import DataError, UsageError
-from bittrue.quantize.model import QuantizedModel
-from bittrue.report.result import Result, TensorResult, evidence_counts, new_result
+from bittrue.regress.subject import Origin, Subject
+from bittrue.report.result import Result, TensorResult, new_result
 from bittrue.runtime.session import Session
 from bittrue.verify.compare import compare_tensors_by_name
 from bittrue.verify.graph import GraphComparison
@@ -33,6 +34,8 @@ from bittrue.verify.policy import EXACT
 Array = np.ndarray[Any, Any]
 SCHEMA = "bittrue-golden/1"
 MANIFEST, INPUTS, OUTPUTS, LAYERS = "golden.json", "inputs.npz", "outputs.npz", "layers.npz"
+PROFILE = "profile.yaml"
+MADE_OF = ("model_sha256", "table_sha256", "profile_sha256", "method", "samples")  # what a model was compiled from
 
 
 class TensorRecord(BaseModel):
@@ -46,26 +49,43 @@ class TensorRecord(BaseModel):
     op: str = ""
 
 
+class Change(BaseModel):
+    """A tensor that a promotion changed. old, new: its hash, "" where it did not exist."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    old: str
+    new: str
+
+
 class Promotion(BaseModel):
-    """Why the golden data was replaced, by which tool, and which tensors changed."""
+    """Why golden data was replaced, by which tool, and what changed."""
 
     model_config = ConfigDict(extra="forbid")
     time: str
     reason: str
     tool: str
-    model_sha256: str
-    changed: list[str]
+    old_model_sha256: str
+    new_model_sha256: str
+    changed: list[Change]
 
 
 class Manifest(BaseModel):
-    """golden.json. source: the compiled model, relative to the golden folder. arithmetic: the target's rules."""
+    """golden.json. source: the compiled model, relative to the golden folder. net, stage: which of it. arith,
+    profile_sha256: the user's changes of the target's rules. arithmetic: all rules. compiled: what the model was
+    compiled from."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
     schema_: str = Field(SCHEMA, alias="schema")
     source: str
+    net: str | None = None
+    stage: int = 0
     model_sha256: str
+    compiled: dict[str, Any] = {}
     target: str
     precision: str
+    arith: dict[str, str] = {}
+    profile_sha256: str = ""
     arithmetic: dict[str, Any]
     evidence: dict[str, int]
     tool: str
@@ -102,6 +122,10 @@ class Golden:
         self.outputs = self._stored(OUTPUTS, self.manifest.outputs)
         has_layers = (folder / LAYERS).is_file()
         self.layers = self._stored(LAYERS, self.manifest.layers) if has_layers else {}
+        if self.manifest.profile_sha256:
+            path = folder / PROFILE
+            if not path.is_file() or file_sha256(path) != self.manifest.profile_sha256:
+                raise DataError(f"{path}: does not fit {MANIFEST}")
 
     def _stored(self, name: str, records: Mapping[str, TensorRecord]) -> dict[str, Array]:
         arrays = dict(open_archive(self.folder / name))
@@ -115,60 +139,61 @@ class Golden:
         """Tensors whose values are kept, not only their hashes."""
         return {**self.layers, **self.outputs}
 
-    def source(self, other: Path | None = None) -> Path:
-        """The compiled model: another one, or the one it was made from."""
-        return other or Path(os.path.normpath(self.folder / self.manifest.source))
+    def origin(self, other: Path | None = None) -> Origin:
+        """The stage it was made from, with the same rules; other: of another compiled model."""
+        m = self.manifest
+        source = other or Path(os.path.normpath(self.folder / m.source))
+        profile = self.folder / PROFILE if m.profile_sha256 else None
+        return Origin(source, m.net, m.stage, profile, m.arith)
 
 
-def record(name: str, array: Array, model: QuantizedModel) -> TensorRecord:
+def record(array: Array, layer: str = "", op: str = "") -> TensorRecord:
     """The manifest's entry of a tensor."""
-    node = model.graph.producer().get(name)
-    return TensorRecord(
-        sha256=digest(array),
-        dtype=array.dtype.name,
-        shape=list(array.shape),
-        layer=node.name if node else "",
-        op=node.op if node else "",
-    )
+    return TensorRecord(sha256=digest(array), dtype=array.dtype.name, shape=list(array.shape), layer=layer, op=op)
 
 
-def make(
-    source: Path, model: QuantizedModel, inputs: Mapping[str, Array], folder: Path, *, keep_layers: bool = False
-) -> Manifest:
-    """Runs a model and writes a golden folder. Raises UsageError if the folder has golden data already."""
+def make(subject: Subject, inputs: Mapping[str, Array], folder: Path, *, keep_layers: bool = False) -> Manifest:
+    """Runs a stage and writes a golden folder. Raises UsageError if the folder has golden data already."""
     if (folder / MANIFEST).exists():
         raise UsageError(f"{folder}: has golden data already; replace it with `bittrue golden promote --reason`")
-    manifest, values = _run(source, model, inputs, folder)
-    _write(folder, manifest, inputs, values, keep_layers)
+    manifest, values = _run(subject, inputs, folder)
+    _write(folder, manifest, inputs, values, keep_layers, subject.origin.profile)
     return manifest
 
 
-def _run(
-    source: Path, model: QuantizedModel, inputs: Mapping[str, Array], folder: Path
-) -> tuple[Manifest, dict[str, Array]]:
-    session = Session(model.graph)
-    run = session.run(inputs, trace=[n for n in model.graph.activations() if n not in model.graph.inputs])
-    values = {**run.trace, **run.outputs}
-    file = source / "compilation.bmodel" if source.is_dir() else source
+def _run(subject: Subject, inputs: Mapping[str, Array], folder: Path) -> tuple[Manifest, dict[str, Array]]:
+    origin = subject.origin
+    run = subject.run(inputs)
+    meta = subject.model.meta if subject.model else {}
     manifest = Manifest(
-        source=os.path.relpath(source, folder),
-        model_sha256=file_sha256(file),
-        target=model.target,
-        precision=model.precision,
-        arithmetic=model.arithmetic,
-        evidence=evidence_counts([str(n.attrs.get("evidence", "")) for n in model.graph.nodes]),
+        source=os.path.relpath(origin.source, folder),
+        net=origin.net,
+        stage=origin.stage,
+        model_sha256=file_sha256(origin.file),
+        compiled={k: meta[k] for k in MADE_OF if meta.get(k)},
+        target=subject.target,
+        precision=subject.precision,
+        arith=dict(origin.arith),
+        profile_sha256=file_sha256(origin.profile) if origin.profile else "",
+        arithmetic=dict(subject.arithmetic),
+        evidence=dict(subject.evidence),
         tool=f"bittrue {__version__}",
-        path=session.path,
+        path=subject.path,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
-        inputs={n: record(n, np.asarray(a), model) for n, a in inputs.items()},
-        outputs={n: record(n, run.outputs[n], model) for n in model.graph.outputs},
-        layers={n: record(n, a, model) for n, a in run.trace.items()},
+        inputs={n: record(np.asarray(a)) for n, a in inputs.items()},
+        outputs={n: record(a, *run.ops.get(n, ())) for n, a in run.outputs.items()},
+        layers={n: record(a, *run.ops.get(n, ())) for n, a in run.layers.items()},
     )
-    return manifest, values
+    return manifest, {**run.layers, **run.outputs}
 
 
 def _write(
-    folder: Path, manifest: Manifest, inputs: Mapping[str, Array], values: Mapping[str, Array], keep_layers: bool
+    folder: Path,
+    manifest: Manifest,
+    inputs: Mapping[str, Array],
+    values: Mapping[str, Array],
+    keep_layers: bool,
+    profile: Path | None,
 ) -> None:
     """Everything under temporary names first, the manifest last: a broken run leaves no manifest that fits."""
     try:
@@ -181,9 +206,12 @@ def _write(
         save_npz(work / OUTPUTS, {n: values[n] for n in manifest.outputs})
         if keep_layers:
             save_npz(work / LAYERS, {n: values[n] for n in manifest.layers})
+        if profile:
+            shutil.copyfile(profile, work / PROFILE)
         content = manifest.model_dump(by_alias=True)
         (work / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
-        (folder / LAYERS).unlink(missing_ok=True)
+        for stale in (LAYERS, PROFILE):
+            (folder / stale).unlink(missing_ok=True)
         for name in sorted((p.name for p in work.iterdir()), key=lambda n: n == MANIFEST):
             os.replace(work / name, folder / name)
     except OSError as e:
@@ -192,25 +220,28 @@ def _write(
         shutil.rmtree(work, ignore_errors=True)
 
 
-def verify(golden: Golden, source: Path, model: QuantizedModel) -> Result:
-    """Runs the model again and says which tensors drifted, and by how much where their values are kept."""
-    now, values = _run(source, model, golden.inputs, golden.folder)
+def verify(golden: Golden, subject: Subject) -> Result:
+    """Runs the stage again and says which tensors drifted, and by how much where their values are kept."""
+    now, values = _run(subject, golden.inputs, golden.folder)
     result = compare_records(golden.manifest, now, golden.stored, values)
-    result.kind = "golden"
-    result.sources = {"golden": str(golden.folder), "model": str(source)}
+    result.sources = {"golden": str(golden.folder), "model": str(subject.origin.source)}
     result.tool["path"] = now.path
     drifted = any(t.verdict != "EQUAL" for t in result.nets[0].tensors)
-    if drifted and golden.layers:
-        comparison = GraphComparison(model, Session(model.graph), EXACT)
+    if drifted and golden.layers and subject.model:
+        comparison = GraphComparison(subject.model, Session(subject.model.graph), EXACT)
         comparison.find_origins(result.nets[0].tensors, golden.inputs, golden.layers, golden.outputs)
         result.summarize()
     if now.model_sha256 != golden.manifest.model_sha256:
-        result.warnings.append(f"{source}: is another model than the one the golden data was made from")
-    for name, old in golden.manifest.arithmetic.items():
-        new = now.arithmetic.get(name)
-        if new != old:
-            result.warnings.append(f"rule {name} was {old}, is {new}")
+        result.warnings.append(f"{subject.origin.source}: is another model than the one the golden data was made from")
+    result.warnings += changed_rules(golden.manifest, now)
     return result
+
+
+def changed_rules(old: Manifest, new: Manifest) -> list[str]:
+    """The target's rules that have another value now, in words."""
+    names = dict.fromkeys([*old.arithmetic, *new.arithmetic])
+    pairs = [(n, old.arithmetic.get(n, "absent"), new.arithmetic.get(n, "absent")) for n in names]
+    return [f"rule {name} was {a}, is {b}" for name, a, b in pairs if a != b]
 
 
 def diff(a: Golden, b: Golden) -> Result:
@@ -218,8 +249,8 @@ def diff(a: Golden, b: Golden) -> Result:
     if {n: r.sha256 for n, r in a.manifest.inputs.items()} != {n: r.sha256 for n, r in b.manifest.inputs.items()}:
         raise DataError(f"{a.folder} and {b.folder}: made from different inputs")
     result = compare_records(a.manifest, b.manifest, a.stored, b.stored)
-    result.kind = "golden"
     result.sources = {"golden": str(a.folder), "other": str(b.folder)}
+    result.warnings += changed_rules(a.manifest, b.manifest)
     return result
 
 
@@ -259,25 +290,29 @@ def by_hash(name: str, a: TensorRecord | None, b: TensorRecord | None, facts: di
     return t
 
 
-def promote(golden: Golden, source: Path, model: QuantizedModel, reason: str) -> Manifest:
+def promote(golden: Golden, subject: Subject, reason: str) -> Manifest:
     """Replaces golden data by a new run; the reason and the tensors that changed stay in the history.
 
     Raises UsageError without a reason, and if nothing changed.
     """
     if not reason.strip():
         raise UsageError("golden promote: --reason must say why the golden data is replaced")
-    now, values = _run(source, model, golden.inputs, golden.folder)
+    now, values = _run(subject, golden.inputs, golden.folder)
     old, new = golden.manifest.tensors, now.tensors
-    changed = [n for n in dict.fromkeys([*old, *new]) if old.get(n) != new.get(n)]
-    if not changed and now.model_sha256 == golden.manifest.model_sha256:
-        raise UsageError(f"{golden.folder}: nothing drifted, there is nothing to promote")
     entry = Promotion(
         time=now.made,
         reason=reason.strip(),
         tool=now.tool,
-        model_sha256=golden.manifest.model_sha256,
-        changed=changed,
+        old_model_sha256=golden.manifest.model_sha256,
+        new_model_sha256=now.model_sha256,
+        changed=[
+            Change(name=n, old=old[n].sha256 if n in old else "", new=new[n].sha256 if n in new else "")
+            for n in dict.fromkeys([*old, *new])
+            if old.get(n) != new.get(n)
+        ],
     )
+    if not entry.changed and entry.old_model_sha256 == entry.new_model_sha256:
+        raise UsageError(f"{golden.folder}: nothing drifted, there is nothing to promote")
     now.history = [*golden.manifest.history, entry]
-    _write(golden.folder, now, golden.inputs, values, bool(golden.layers))
+    _write(golden.folder, now, golden.inputs, values, bool(golden.layers), subject.origin.profile)
     return now

@@ -163,6 +163,13 @@ def tolerance(accuracy_f: float | None = None, accuracy_i: int = 0) -> Policy:
     return Policy(name=", ".join(given), rules=[rule])
 
 
+def vendor_rule(accuracy_f: float | None = None, accuracy_i: int = 0) -> Policy:
+    """The float rule of the vendor's tester with its default tolerance 0.01, evaluated in double, and what it passes
+    although it is wrong (NaN expected, infinities of different sign)."""
+    given = tolerance(0.01 if accuracy_f is None else accuracy_f, accuracy_i)
+    return given.model_copy(update={"name": "vendor", "base": "bmrt"})
+
+
 def load_policy(path: Path | str, today: date | None = None) -> Policy:
     """A policy file. Raises DataError for unreadable files, UsageError for unknown keys, bad values, relaxations
     without a reason, and rules that have expired."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from bittrue.containers.build import IoTensor
 from bittrue.containers.refdata import to_bytes
+from bittrue.vendor.sophgo.bmrt.numbers import number
 
 Array = np.ndarray[Any, Any]
 C_TYPES = {
@@ -30,11 +31,10 @@ def text_of(tensor: IoTensor, value: Array) -> str:
         shape = [*tensor.shape, *[1] * (4 - rank)]
         lines = [f"{ctype}, shape[N, C, H, W]=[{','.join(map(str, shape))}]"]
         value = value.reshape(shape)
-    integer = value.dtype.kind in "iu"
     for n, sample in enumerate(value):
         for c, channel in enumerate(sample):
             lines.append(f"N={n}, C={c}")
-            lines += ["".join(f"{int(v) if integer else f'{float(v):g}':>4} " for v in row) for row in channel]
+            lines += ["".join(f"{number(v):>4} " for v in row) for row in channel]
             lines.append("")
         lines.append("")
     return "\n".join(lines) + "\n"
@@ -48,9 +48,7 @@ def write_text(kind: str, tensor: IoTensor, value: Array) -> None:
 
 def write_values(name: str, value: Array) -> None:
     """One decimal value per line."""
-    integer = value.dtype.kind in "iu"
-    text = "".join(f"{int(v) if integer else f'{float(v):g}'}\n" for v in value.reshape(-1))
-    Path(f"{name}.dat").write_text(text)
+    Path(f"{name}.dat").write_text("".join(f"{number(v)}\n" for v in value.reshape(-1)))
 
 
 def save_io(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import numpy as np
+
+from bittrue.vendor.sophgo.bmrt.numbers import atoi, number
 
 DEBUG, INFO, WARNING, WRONG, FATAL = -1, 0, 1, 2, 3
 LEVELS = {DEBUG: "DEBUG", INFO: "INFO", WARNING: "WARNING", WRONG: "WRONG", FATAL: "FATAL"}
 SHOWN_VALUES = 16
 FAILED, ABORTED = 255, 134  # exit codes of a failed run, and of errors while options are read
+OWN = "bittrue:0"  # where lines come from that the vendor's tester does not have
 
 
 class ExitError(Exception):
@@ -24,14 +26,14 @@ class ExitError(Exception):
 
 
 class Log:
-    """threshold: lines below it are hidden (BMRT_LOG_VERSION; the tester never hides INFO). quiet: no remarks."""
+    """Prints lines from the threshold of BMRT_LOG_VERSION on (the tester never hides INFO).
 
-    def __init__(self, quiet: bool = False) -> None:
-        self.quiet = quiet
-        try:
-            self.threshold = min(int(os.environ.get("BMRT_LOG_VERSION", "0")), INFO)
-        except ValueError:
-            self.threshold = INFO
+    quiet: no remarks. strict: what would be a remark is an error, and `refused` says that there was one.
+    """
+
+    def __init__(self) -> None:
+        self.quiet = self.strict = self.refused = False
+        self.threshold = min(atoi(os.environ.get("BMRT_LOG_VERSION", "")), INFO)
 
     def line(self, where: str, level: int, text: str) -> None:
         """Prints one line if its level is shown."""
@@ -47,9 +49,12 @@ class Log:
         raise ExitError(code)
 
     def remark(self, text: str) -> None:
-        """What the tester does not say: where it passes something that is wrong."""
-        if not self.quiet:
-            self.line("bittrue:0", WARNING, f"bittrue: {text}")
+        """The tester passes something that is wrong, or that it did not look at, without a word."""
+        if self.strict:
+            self.refused = True
+            self.line(OWN, WRONG, f"bittrue: {text}")
+        elif not self.quiet:
+            self.line(OWN, WARNING, f"bittrue: {text}")
 
     def trace(self, text: str) -> None:
         """The lines after a failed comparison, on stderr."""
@@ -63,12 +68,3 @@ class Log:
         shown = "".join(f"{number(v)} " for v in flat[:SHOWN_VALUES])
         end = f"... > len={flat.size}" if flat.size > SHOWN_VALUES else ">"
         self.info("print_array:756", f"{head}< {shown}{end}")
-
-
-def number(value: Any) -> str:
-    """As a C++ stream prints it: 6 significant digits."""
-    return str(int(value)) if isinstance(value, np.integer) else f"{float(value):g}"
-
-
-def shape_text(shape: Iterable[int]) -> str:
-    return "[ " + "".join(f"{d} " for d in shape) + "]"

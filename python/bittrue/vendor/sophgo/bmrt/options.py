@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getopt
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,9 @@ import numpy as np
 
 from bittrue import __version__
 from bittrue.vendor.sophgo.bmrt.log import ABORTED, FAILED, ExitError, Log
+from bittrue.vendor.sophgo.bmrt.numbers import atof, atoi
 
+ACCURACY_F = 0.01
 SHORT = "d:i:ht:a:c:pm:l:b:"
 SHORT_NAMES = {
     "d": "context_dir", "i": "devid", "h": "help", "t": "test_case", "a": "append_dir", "c": "compare", "p": "profile",
@@ -53,6 +56,7 @@ FLAGS = {
     "strict": "compare exactly, as `bittrue verify` does",
     "quiet-compat": "no remarks where the vendor's rule passes something that is wrong",
 }
+OURS = {"chip", "strict", "quiet-compat"}  # by full name only: they must not make a vendor prefix ambiguous
 TEST_CASES = (
     "bmrt_load_bmodel_data", "bmrt_load_context", "bmrt_launch_data", "bmrt_simple_api", "bmrt_multi_thread",
     "bmrt_get_bmodel_api", "bmrt_get_bmodel_api_c", "bmcpp_load_bmodel", "bmcpp_load_bmodel_data", "bmcpp_reshape",
@@ -63,12 +67,12 @@ TEST_CASES = (
 
 @dataclass
 class Options:
-    """Values after parsing; see `WITH_VALUE` and `FLAGS` for their meaning."""
+    """Values after parsing; see `WITH_VALUE` and `FLAGS` for their meaning. accuracy_f: None unless given."""
 
     folders: list[str] = field(default_factory=list)
     bmodels: list[str] = field(default_factory=list)
     compare: bool = True
-    accuracy_f: float = 0.01
+    accuracy_f: float | None = None
     accuracy_i: int = 0
     loops: int = 1
     repetitions: int = 1
@@ -82,6 +86,11 @@ class Options:
     test_case: str = ""
     chip: str = ""
     flags: set[str] = field(default_factory=set)
+
+    @property
+    def delta(self) -> float:
+        """The float tolerance in use, a binary32 value."""
+        return float(np.float32(ACCURACY_F if self.accuracy_f is None else self.accuracy_f))
 
 
 def usage() -> str:
@@ -102,18 +111,6 @@ def usage() -> str:
     return "\n".join(lines)
 
 
-def atoi(text: str) -> int:
-    """The leading integer of a text, 0 without one."""
-    found = re.match(r"\s*[+-]?\d+", text)
-    return int(found.group()) if found else 0
-
-
-def atof(text: str) -> float:
-    """The leading number of a text, 0 without one."""
-    found = re.match(r"\s*[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|nan)", text)
-    return float(found.group()) if found else 0.0
-
-
 def parse_shapes(text: str) -> list[tuple[int, ...]]:
     """`[1,3],[1,4]`"""
     return [tuple(atoi(d) for d in part.split(",") if d.strip()) for part in re.findall(r"\[([^\]]*)\]", text)]
@@ -124,18 +121,25 @@ def parse(arguments: Sequence[str], log: Log) -> Options:
     if not arguments:
         print(usage())
         raise ExitError(FAILED)
-    long_options = [f"{n}=" for n in WITH_VALUE] + list(FLAGS)
     try:
-        pairs, _ = getopt.gnu_getopt(list(arguments), SHORT, long_options)
-    except getopt.GetoptError:
+        pairs, _ = getopt.gnu_getopt(list(arguments), SHORT, _long_options(arguments))
+    except getopt.GetoptError as e:
+        print(f"bmrt_test: {e.msg}", file=sys.stderr, flush=True)
         log.fatal("deal_with_options:1628", "Unknown option 63", ABORTED)
     o = Options()
     for key, value in pairs:
         name = SHORT_NAMES[key[1]] if not key.startswith("--") else key[2:]
         _set(o, name, value, log)
-    log.quiet = "quiet-compat" in o.flags
+    log.quiet, log.strict = "quiet-compat" in o.flags, "strict" in o.flags
     _check(o, log)
     return o
+
+
+def _long_options(arguments: Sequence[str]) -> list[str]:
+    """Names as getopt takes them; of ours only those that are written in full."""
+    written = {a[2:].partition("=")[0] for a in arguments if a.startswith("--")}
+    hidden = OURS - written
+    return [f"{n}=" for n in WITH_VALUE if n not in hidden] + [n for n in FLAGS if n not in hidden]
 
 
 def _set(o: Options, name: str, value: str, log: Log) -> None:
@@ -156,7 +160,7 @@ def _set(o: Options, name: str, value: str, log: Log) -> None:
     elif name == "compare":
         o.compare = atoi(value) != 0
     elif name == "accuracy_f":
-        o.accuracy_f = float(np.float32(atof(value)))
+        o.accuracy_f = atof(value)
     elif name == "shapes":
         o.shapes = parse_shapes(value)
     elif name == "output_shapes":
@@ -193,4 +197,3 @@ def _check(o: Options, log: Log) -> None:
         log.fatal("check_options:1378", "thread num should larger than 0", ABORTED)
     if o.bmodels:
         o.compare = False
-    o.accuracy_f = float(np.float32(o.accuracy_f))

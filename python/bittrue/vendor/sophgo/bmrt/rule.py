@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bittrue.vendor.sophgo.bmrt.numbers import number
+
 Array = np.ndarray[Any, Any]
 LABEL = "error comparing the last tensor: "
 LARGEST_FLOAT_ERRORS, LARGEST_BYTE_ERRORS = 31, 30
@@ -50,7 +52,7 @@ def _floats(e: Array, g: Array, accuracy: float) -> Comparison:
     stops = np.isnan(g) & ~np.isnan(e)
     count = 0
     for i in np.flatnonzero(tiny | far | wide | stops):
-        values = f"at index {i} exp {float(e[i]):.20f} got {float(g[i]):.20f}"
+        values = f"at index {i} exp {number(e[i], '.20f')} got {number(g[i], '.20f')}"
         found = [("array_cmp_fp32:95", "rel")] * bool(tiny[i]) + [("array_cmp_fp32:101", "rel")] * bool(far[i])
         found += [("array_cmp_fp32:108", "abs")] * bool(wide[i])
         for where, kind in found:
@@ -60,7 +62,7 @@ def _floats(e: Array, g: Array, accuracy: float) -> Comparison:
             result.passed = False
             result.lines += [
                 ("array_cmp_fp32:117", f"There are nans in {LABEL} idx {i}"),
-                ("array_cmp_fp32:118", f"floating form exp {float(e[i]):.10f} got {float(g[i]):.10f}"),
+                ("array_cmp_fp32:118", f"floating form exp {number(e[i], '.10f')} got {number(g[i], '.10f')}"),
                 ("array_cmp_fp32:119", f"hex form exp {_bits(e[i]):08x} got {_bits(g[i]):08x}"),
             ]
             return result
