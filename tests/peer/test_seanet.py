@@ -13,6 +13,7 @@ import pytest
 import tflite
 
 from bittrue.graph.ir import Graph, Node, TensorType
+from bittrue.importers.tflite_quantized import doubled, pads
 from bittrue.ops import evaluate_graph
 from bittrue.runtime.session import Session
 from bittrue.targets.factors import quantized_multiplier
@@ -66,16 +67,6 @@ def clamp(activation: int, dtype: str) -> dict[str, int]:
     return {"clamp_min": 0 if activation == tflite.ActivationFunctionType.RELU else low, "clamp_max": high}
 
 
-def doubled(factors: list[float], prefix: str = "") -> dict[str, Any]:
-    pairs = [quantized_multiplier(f) for f in factors]
-    return {
-        f"{prefix}requant": "double_round",
-        f"{prefix}multiplier": [m for m, _ in pairs],
-        f"{prefix}shift": [-e for _, e in pairs],
-        f"{prefix}rounding": "half_away",
-    }
-
-
 def wide(factors: list[float]) -> dict[str, Any]:
     pairs = [quantized_multiplier(f) for f in factors]
     reduced = [(m + (1 << 15)) >> 16 if m < 0x7FFF0000 else 0x7FFF for m, _ in pairs]
@@ -84,11 +75,6 @@ def wide(factors: list[float]) -> dict[str, Any]:
 
 def channels_first(a: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(a.transpose(0, 3, 1, 2))
-
-
-def pads(same: bool, size: int, out: int, stride: int, extent: int) -> tuple[int, int]:
-    total = max(0, (out - 1) * stride + extent - size) if same else 0
-    return total // 2, total - total // 2
 
 
 def build(m: Model) -> tuple[str, list[np.ndarray], list[np.ndarray], dict[str, Any], np.ndarray]:
