@@ -70,7 +70,8 @@ class Reading:
 class Dump(Mapping[str, Array]):
     """Tensors of an archive under the names of the model, read one by one, in the model's layout and type.
 
-    want: type and shape of a tensor, see `Want`. grids: the model's grid of a tensor. A tensor that cannot be brought
+    want: type and shape of a tensor, see `Want`. grids: the model's grid of a tensor. layouts: how other tools store a
+    tensor, as far as the model says; a map or option goes before it. A tensor that cannot be brought
     to what is wanted comes as bytes of no tensor's shape, and `annotate` says why. Raises what `resolve` raises.
     """
 
@@ -83,6 +84,7 @@ class Dump(Mapping[str, Array]):
         tensors: Collection[str] | None = None,
         layers: Mapping[str, str] | None = None,
         grids: Mapping[str, Grid] | None = None,
+        layouts: Mapping[str, str] | None = None,
     ) -> None:
         self.archive, self.where = archive, where
         self.map: NameMap = load_map(options.map)
@@ -96,7 +98,8 @@ class Dump(Mapping[str, Array]):
         if isinstance(archive, FolderArchive) and archive.skipped:
             listed = ", ".join(archive.skipped[:4]) + (" ..." if len(archive.skipped) > 4 else "")
             self.warnings.append(f"{where}: {len(archive.skipped)} files are no tensors: {listed}")
-        self._layouts: dict[str, Layout] = {}  # of tensors matched by values
+        # Of tensors matched by values, and of those whose layout elsewhere the model knows.
+        self._layouts = {n: parse_layout(text) for n, text in (layouts or {}).items()}
         self.shared: Sequence[Dump] = (self,)  # dumps whose maps declare grids of the same tensors
 
     def match_values(self, tensors: Mapping[str, Array], known: Collection[str]) -> None:
@@ -115,7 +118,8 @@ class Dump(Mapping[str, Array]):
 
     def layout(self, name: str) -> Layout | None:
         """Declared layout of a tensor."""
-        return self._layouts.get(name) or self.map.layout_of({name, self.names.dump_of[name]}) or self.default
+        declared = self.map.layout_of({name, self.names.dump_of[name]}) or self.default
+        return declared or self._layouts.get(name)
 
     def grid(self, name: str) -> Grid | None:
         """Declared grid of a tensor of dequantized floats."""
@@ -280,4 +284,5 @@ def named_dump(
     tensors = list(graph.activations()) if graph else None
     layers = layer_names(graph) if graph else None
     grids = model_grids(model) if model else None
-    return Dump(archive, options, where=where, tensors=tensors, layers=layers, grids=grids)
+    layouts = model.meta.get("layouts") if model else None
+    return Dump(archive, options, where=where, tensors=tensors, layers=layers, grids=grids, layouts=layouts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,37 +12,12 @@ from bittrue.quantize.model import QuantizedModel
 from bittrue.report.result import Result, evidence_counts, new_result
 from bittrue.runtime.session import Session
 from bittrue.targets.override import Override
+from bittrue.verify.dump import DumpOptions, model_want, named_dump
 from bittrue.verify.explain.run import Explainer
 from bittrue.verify.graph import GraphComparison
 from bittrue.verify.policy import EXACT, Policy
 
 Array = np.ndarray[Any, Any]
-
-
-class ModelLayout(Mapping[str, Array]):
-    """A dump in the layout of the model's graph, tensor by tensor: what the model says is stored NHWC becomes NCHW.
-    Tensors that the model does not know are left out."""
-
-    def __init__(self, dump: Mapping[str, Array], model: QuantizedModel) -> None:
-        self._dump, self._types = dump, model.graph.types
-        self._layouts: dict[str, str] = model.meta.get("layouts", {})
-        self._names = [n for n in model.graph.activations() if n in dump]
-
-    def __getitem__(self, name: str) -> Array:
-        value = self._dump[name]
-        if self._layouts.get(name) == "NHWC" and value.ndim == 4:
-            return np.ascontiguousarray(value.transpose(0, 3, 1, 2))
-        shape = self._types[name].shape
-        return value.reshape(shape) if value.size == 1 and len(shape) == 0 else value
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 def explain_dump(
@@ -53,14 +28,15 @@ def explain_dump(
     Raises DataError if an input is missing or nothing can be compared.
     """
     graph = model.graph
-    known = ModelLayout(dump, model)
+    known = named_dump(dump, DumpOptions(), "the dump", graph, model)
+    known.want = model_want(graph)
     missing = [n for n in graph.inputs if n not in known]
     if missing:
         raise DataError(f"the dump has no tensor '{missing[0]}', which is an input of the network")
     inputs = {n: known[n] for n in graph.inputs}
     session = Session(graph)
     comparison = GraphComparison(model, session, policy)
-    layers = {n: known[n] for n in known if n not in graph.inputs}
+    layers = {n: known[n] for n in graph.activations() if n in known and n not in graph.inputs}
     if not layers:
         raise DataError("the dump has no tensor of the model: nothing was compared")
     tensors = [t for t in comparison.compare(inputs, layers, {}, 1 << 40) if t.verdict != "EXTRA"]
