@@ -25,7 +25,8 @@ from tools.real_models import CASES, mnist_test_set
 
 BEGIN, END = "<!-- methods: begin -->", "<!-- methods: end -->"
 TARGETS = ("bm1684", "bm1684x")
-PICTURES = ("rfb320", "yunet", "fastestdet")
+DETECTORS = ("rfb320", "yunet", "fastestdet")
+PICTURES = 5
 LEFT_OUT = {"percentile", "aciq_laplace"}  # percentile9999 with another number, and aciq by its long name
 
 
@@ -56,21 +57,21 @@ def top1(graph: Graph, model: QuantizedModel, images: Any, labels: Any) -> int:
 def main() -> None:
     shared, page = Path(sys.argv[1]), Path(sys.argv[2])
     heads = [f"MNIST {t}, right of 10,000" for t in TARGETS]
-    heads += [f"{name} {t}, dB" for name in PICTURES for t in TARGETS]
+    heads += [f"{name} {t}, dB" for name in DETECTORS for t in TARGETS]
     rows = ["| method | " + " | ".join(heads) + " | seconds |", "|---" * (len(heads) + 2) + "|"]
     mnist = api.load_float(shared / "models/onnx/mnist/mnist.onnx")
     pixels, labels = mnist_test_set(shared)
     images = pixels.astype(np.float32)
     (name,) = mnist.inputs
     calibration = [Record(str(k), {name: i.reshape(mnist.types[name].shape)}) for k, i in enumerate(images[:100])]
-    cases = [c for c in CASES if c.name in PICTURES]
+    cases = [c for c in CASES if c.name in DETECTORS]
     for method in sorted(set(METHODS) - LEFT_OUT):
         started = time.perf_counter()
         table = api.calibrate(mnist, calibration, method=method)
         cells = [str(top1(mnist, api.quantize(mnist, table.tensors, t), images, labels)) for t in TARGETS]
         for case in cases:
             graph = api.load_float(shared / "models/onnx" / case.file, shapes=case.shapes)
-            records = list(api.records(graph, shared / "data" / case.pictures, case.preprocess))
+            records = list(api.records(graph, shared / "data" / case.pictures, case.preprocess, PICTURES))
             table = api.calibrate(graph, records, method=method)
             cells += [f"{sqnr(graph, api.quantize(graph, table.tensors, t), records):.2f}" for t in TARGETS]
         rows.append(f"| {method} | " + " | ".join(cells) + f" | {time.perf_counter() - started:.0f} |")
