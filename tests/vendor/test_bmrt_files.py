@@ -9,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.shared import SHARED, needs_shared
 from tests.vendor.tiny_networks import joined_dir, relu_dir, spoil
 
-from bittrue.containers.bmodel import write_bmodel
+from bittrue.containers.bmodel import read_bmodel, write_bmodel
 from bittrue.containers.build import IoTensor, build_bmodel
 from bittrue.containers.payload import pack_payload
 from bittrue.vendor.sophgo.bmrt.debug_files import text_of
-from bittrue.vendor.sophgo.bmrt.numbers import atof, atoi, number
+from bittrue.vendor.sophgo.bmrt.numbers import atof, atoi, number, numbers
 from bittrue.vendor.sophgo.bmrt.tester import main
 
 
@@ -182,6 +184,28 @@ def test_neuron_memory(by_file: bool, net: Path, tmp_path: Path, capsys: pytest.
     assert "no device memory" in capsys.readouterr().out
 
 
+@given(st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=8), st.integers(0, 3))
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_broken_models_end_with_an_exit_code(net: Path, changes: list[tuple[int, int]], cut: int) -> None:
+    """Wherever bytes of the model change, the run passes or fails as the tester does; nothing escapes it."""
+    broken = net.parent / "broken"
+    shutil.copytree(net, broken, dirs_exist_ok=True)
+    content = bytearray((net / "compilation.bmodel").read_bytes())
+    for position, value in changes:
+        content[position % len(content)] = value
+    (broken / "compilation.bmodel").write_bytes(content[: len(content) - cut])
+    assert main(["-d", str(broken)]) in (0, 255)
+
+
+def test_absurd_shapes(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = read_bmodel(net / "compilation.bmodel")
+    next(iter(model.stages())).stage.input_tensor[0].shape[0].dim = [2**40, 2**40]
+    write_bmodel(model, net / "compilation.bmodel")
+    for arguments in (["-d", str(net)], ["--bmodel", str(net / "compilation.bmodel")]):
+        assert main(arguments) == 255
+        assert "larger than the memory of a device" in capsys.readouterr().out
+
+
 def test_numbers_as_c_reads_and_prints_them() -> None:
     assert [atoi(t) for t in ("12x", " -3", "+7", "", "x1", "0x10")] == [12, -3, 7, 0, 0, 0]
     assert [atof(t) for t in ("0.01f", ".5e1", "1.", "INF", "", "e5", "-2E-1x")] == [0.01, 5, 1, np.inf, 0, 0, -0.2]
@@ -189,6 +213,8 @@ def test_numbers_as_c_reads_and_prints_them() -> None:
     shown = [*nan, np.float32(-np.inf), np.float32(1e6), np.float32(0.1), np.int32(-5), np.float16(0.5)]
     assert [number(v) for v in shown] == ["nan", "-nan", "-inf", "1e+06", "0.1", "-5", "0.5"]
     assert number(np.float32(2.5), ".3f") == "2.500"
+    for values in (np.float32([[*nan, 1.5], [100, 1e-9, -0.0]]), np.float16([[0.1, *nan]]), np.uint8([[0, 255]])):
+        assert numbers(values) == [number(v) for v in values.ravel()]
 
 
 def test_a_network_in_a_folder_of_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,18 @@ EDGES = [0.0, -0.0, 1.0, -1.0, 1.0000001, 0.99, 1.5, 1.516, 1.5149, 1e-21, 1e-19
 values = st.one_of(st.sampled_from(EDGES), st.floats(-3, 3, width=32), st.floats(width=32))
 
 
+def tensors(dtype: type) -> st.SearchStrategy[np.ndarray]:
+    width = 8 * np.dtype(dtype).itemsize
+    edges = st.sampled_from(np.array(EDGES, np.float32)).map(float)
+    elements = st.one_of(edges, st.floats(-3, 3, width=width), st.floats(width=width))  # type: ignore[arg-type]
+
+    def array(values: list[float]) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            return np.array(values, np.float64).astype(dtype)
+
+    return st.lists(elements, min_size=40, max_size=40).map(array)
+
+
 def larger(a: float, b: float) -> float:
     return b if a < b else a
 
@@ -25,25 +38,44 @@ def smaller(a: float, b: float) -> float:
     return b if b < a else a
 
 
-def transcription(e: np.ndarray, g: np.ndarray, delta: float) -> tuple[bool, int]:
+LABEL = "error comparing the last tensor: "
+
+
+def printed(value: float, digits: int) -> str:
+    """As printf does, which prints the sign of a NaN."""
+    return ("-nan" if math.copysign(1, value) < 0 else "nan") if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def transcription(e: np.ndarray, g: np.ndarray, delta: float) -> tuple[bool, list[tuple[str, str]]]:
     """(passed, lines printed), as the tester's loop does it."""
-    count = lines = 0
-    with np.errstate(all="ignore"):
-        for a, b in zip(e, g, strict=True):
+    count = 0
+    lines: list[tuple[str, str]] = []
+    for i, (a, b) in enumerate(zip(e, g, strict=True)):
+        with np.errstate(all="ignore"):
             difference = abs(float(np.float32(a) - np.float32(b)))
-            x, y = abs(float(a)), abs(float(b))
-            if larger(x, y) > 1.0:
-                least = smaller(x, y)
-                if least < 1e-20:
-                    count, lines = count + 1, lines + 1
-                if divide(difference, least) > delta:
-                    count, lines = count + 1, lines + 1
-            elif difference > delta:
-                count, lines = count + 1, lines + 1
-            if math.isnan(b) and not math.isnan(a):
-                return False, lines + 3
-            if count >= 31:
-                return False, lines
+        expected, got = float(a), float(b)
+        values = f"warning at index {i} exp {printed(expected, 20)} got {printed(got, 20)}"
+        if larger(abs(expected), abs(got)) > 1.0:
+            least = smaller(abs(expected), abs(got))
+            if least < 1e-20:
+                count += 1
+                lines.append(("array_cmp_fp32:95", f"{LABEL} rel {values}"))
+            if divide(difference, least) > delta:
+                count += 1
+                lines.append(("array_cmp_fp32:101", f"{LABEL} rel {values}"))
+        elif difference > delta:
+            count += 1
+            lines.append(("array_cmp_fp32:108", f"{LABEL} abs {values}"))
+        if math.isnan(got) and not math.isnan(expected):
+            bits = [int.from_bytes(struct.pack("<f", v), "little") for v in (expected, got)]
+            lines.append(("array_cmp_fp32:117", f"There are nans in {LABEL} idx {i}"))
+            lines.append(
+                ("array_cmp_fp32:118", f"floating form exp {printed(expected, 10)} got {printed(got, 10)}"),
+            )
+            lines.append(("array_cmp_fp32:119", f"hex form exp {bits[0]:08x} got {bits[1]:08x}"))
+            return False, lines
+        if count >= 31:
+            return False, lines
     return count == 0, lines
 
 
@@ -54,13 +86,16 @@ def divide(a: float, b: float) -> float:
 
 
 @given(
-    arrays(np.float32, 60, elements=values), arrays(np.float32, 60, elements=values), st.sampled_from([0.01, 0.5, 0.0])
+    st.sampled_from([np.float32, np.float16]).flatmap(lambda t: st.tuples(tensors(t), tensors(t))),
+    st.sampled_from([0.01, 0.5, 0.0]),
 )
-@settings(max_examples=300)
-def test_floats(e: np.ndarray, g: np.ndarray, accuracy: float) -> None:
+@settings(max_examples=200)
+def test_floats(pair: tuple[np.ndarray, np.ndarray], accuracy: float) -> None:
+    """The verdict and every line that is printed; 16-bit floats are widened first."""
+    e, g = pair
     delta = float(np.float32(accuracy))
     result = compare(e, g, delta, 0)
-    assert (result.passed, len(result.lines)) == transcription(e, g, delta)
+    assert (result.passed, result.lines) == transcription(e.astype(np.float32), g.astype(np.float32), delta)
 
 
 @given(arrays(np.float32, 40, elements=values), st.integers(0, 2))

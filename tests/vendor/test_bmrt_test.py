@@ -214,6 +214,13 @@ def test_our_options_do_not_shadow_prefixes_of_the_vendors(net: Path, capsys: py
     assert main(["-c", "0", f"--bmodel={folder}/compilation.bmodel", "-pm1", "-i0"]) == 0
 
 
+def test_cores_that_do_not_exist_are_said(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-d", str(net), "--core_list", "0"]) == 0
+    assert "WARNING" not in capsys.readouterr().out
+    assert main(["-d", str(net), "--core_list", "0,1:2,3", "--cascade_device=0,1"]) == 0
+    assert capsys.readouterr().out.count("only device 0 and core 0 exist here") == 2
+
+
 def test_prefixes_equals_signs_and_operands(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["operand", f"--context={net}", "--loop", "2", "--calc=2"]) == 0
     text = capsys.readouterr().out

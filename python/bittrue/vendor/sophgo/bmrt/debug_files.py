@@ -10,7 +10,7 @@ import numpy as np
 
 from bittrue.containers.build import IoTensor
 from bittrue.containers.refdata import to_bytes
-from bittrue.vendor.sophgo.bmrt.numbers import number
+from bittrue.vendor.sophgo.bmrt.numbers import numbers
 
 Array = np.ndarray[Any, Any]
 C_TYPES = {
@@ -31,10 +31,11 @@ def text_of(tensor: IoTensor, value: Array) -> str:
         shape = [*tensor.shape, *[1] * (4 - rank)]
         lines = [f"{ctype}, shape[N, C, H, W]=[{','.join(map(str, shape))}]"]
         value = value.reshape(shape)
-    for n, sample in enumerate(value):
+    cells = np.array([f"{text:>4} " for text in numbers(value)], dtype=object).reshape(value.shape)
+    for n, sample in enumerate(cells):
         for c, channel in enumerate(sample):
             lines.append(f"N={n}, C={c}")
-            lines += ["".join(f"{number(v):>4} " for v in row) for row in channel]
+            lines += ["".join(row) for row in channel]
             lines.append("")
         lines.append("")
     return "\n".join(lines) + "\n"
@@ -48,7 +49,7 @@ def write_text(kind: str, tensor: IoTensor, value: Array) -> None:
 
 def write_values(name: str, value: Array) -> None:
     """One decimal value per line."""
-    Path(f"{name}.dat").write_text("".join(f"{number(v)}\n" for v in value.reshape(-1)))
+    Path(f"{name}.dat").write_text("".join(f"{text}\n" for text in numbers(value)))
 
 
 def save_io(

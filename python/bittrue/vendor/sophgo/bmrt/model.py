@@ -13,7 +13,8 @@ from bittrue.containers.bmodel import Bmodel, StageRef, read_bmodel
 from bittrue.containers.build import IoTensor, io_tensors
 from bittrue.containers.context_dir import INPUTS, MODEL
 from bittrue.containers.refdata import from_bytes
-from bittrue.errors import BittrueError
+from bittrue.devices.bm1684.session import LARGEST_MEMORY
+from bittrue.errors import BittrueError, DataError
 from bittrue.vendor.sophgo.bmrt.log import OWN, WARNING, WRONG, Log
 from bittrue.vendor.sophgo.bmrt.numbers import shape_text
 from bittrue.vendor.sophgo.bmrt.options import Options
@@ -48,7 +49,7 @@ class Folder:
         for ref in stages:
             for file, tensors in zip((self.inputs, self.expected), stage_io(ref), strict=True):
                 if file is not None:
-                    file.seek(sum(t.bytes for t in tensors), os.SEEK_CUR)
+                    file.seek(min(sum(t.bytes for t in tensors), bytes_left(file)), os.SEEK_CUR)
 
     def close(self) -> None:
         for file in (self.inputs, self.expected, self.output):
@@ -67,23 +68,28 @@ class Net:
     stages: list[StageRef]
 
 
+def bytes_left(file: BinaryIO) -> int:
+    """How many bytes of a file are behind its position."""
+    return max(0, os.fstat(file.fileno()).st_size - file.tell())
+
+
 def stage_io(ref: StageRef) -> tuple[list[IoTensor], list[IoTensor]]:
-    """Inputs and outputs of a stage."""
-    return io_tensors(ref.stage.input_tensor), io_tensors(ref.stage.output_tensor)
+    """Inputs and outputs of a stage. Raises DataError for tensors that no device can hold."""
+    inputs, outputs = io_tensors(ref.stage.input_tensor), io_tensors(ref.stage.output_tensor)
+    for t in (*inputs, *outputs):
+        if max(t.bytes, *t.shape, 0) > LARGEST_MEMORY:
+            raise DataError(f"tensor '{t.name}' of shape {list(t.shape)} is larger than the memory of a device")
+    return inputs, outputs
 
 
 def read_tensors(file: BinaryIO, tensors: list[IoTensor], net: int, log: Log) -> dict[str, Array]:
     """The next tensors of a reference file."""
     values = {}
     for t in tensors:
-        data = file.read(t.bytes)
-        if len(data) < t.bytes:
-            log.fatal(
-                "read_ref_data:588",
-                f"Failed to fread reference data of net #{net}, need_bytesize={t.bytes}, "
-                f"but just {len(data)} bytes left",
-            )
-        values[t.name] = from_bytes(t, data)
+        if (left := bytes_left(file)) < t.bytes:
+            text = f"Failed to fread reference data of net #{net}, need_bytesize={t.bytes}, but just {left} bytes left"
+            log.fatal("read_ref_data:588", text)
+        values[t.name] = from_bytes(t, file.read(t.bytes))
     return values
 
 

@@ -30,6 +30,17 @@ def number(value: Any, form: str = "g") -> str:
     return format(float(value), form)
 
 
+def numbers(values: np.ndarray[Any, Any]) -> list[str]:
+    """`number` of every element, in row-major order."""
+    flat = values.reshape(-1)
+    if flat.dtype.kind in "iu":
+        return [str(v) for v in flat.tolist()]
+    texts = [f"{v:g}" for v in flat.astype(np.float64).tolist()]
+    for k in np.flatnonzero(np.isnan(flat)):
+        texts[k] = number(flat[k])
+    return texts
+
+
 def shape_text(shape: Iterable[int]) -> str:
     """`1 3 16 16 `"""
     return "".join(f"{d} " for d in shape)

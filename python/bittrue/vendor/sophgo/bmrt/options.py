@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bittrue import __version__
-from bittrue.vendor.sophgo.bmrt.log import ABORTED, FAILED, ExitError, Log
+from bittrue.vendor.sophgo.bmrt.log import ABORTED, FAILED, OWN, WARNING, ExitError, Log
 from bittrue.vendor.sophgo.bmrt.numbers import atof, atoi
 
 ACCURACY_F = 0.01
@@ -149,6 +149,8 @@ def _set(o: Options, name: str, value: str, log: Log) -> None:
     if name == "version":
         print(f"bmrt_test of bittrue {__version__}")
         raise ExitError(0)
+    if name in ("cascade_device", "core_list") and value.strip() != "0":
+        log.line(OWN, WARNING, f"--{name} {value}: only device 0 and core 0 exist here")
     if name in FLAGS:
         o.flags.add(name)
     elif name in ("context_dir", "append_dir"):
