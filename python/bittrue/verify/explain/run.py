@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from bittrue.graph.ir import Graph, Node
 from bittrue.report.result import BORN, Cause, TensorResult
 from bittrue.targets.override import OverrideRule
-from bittrue.verify.explain.case import LayerCase
-from bittrue.verify.explain.search import Budget, explain_layer, proven_sentence, share_mended
+from bittrue.verify.explain.case import Hypothesis, LayerCase
+from bittrue.verify.explain.search import Budget, explain_layer, proven_cause, proven_sentence, share_mended
 from bittrue.verify.metrics import bad_elements
 from bittrue.verify.replay import Replay
 
@@ -109,17 +109,8 @@ class Explainer:
             if not rule.matches(case.node):
                 continue
             if share_mended(case, case.run(rule.set), int(case.bad.sum())) == 1.0:
-                n = case.observed.size
-                return Cause(
-                    cls=rule.cls,
-                    label=rule.label,
-                    status="PROVEN",
-                    hypothesis=rule.text,
-                    explained=1.0,
-                    elements=n,
-                    change=rule.set,
-                    sentence=f"PROVEN: {rule.text}, as in an earlier layer; with that all {n:,} elements are equal",
-                )
+                text = f"{rule.text}, as in an earlier layer"
+                return proven_cause(case, Hypothesis(rule.cls, rule.label, text, None, rule.set))
         return None
 
     def _spread(self, rule: OverrideRule, tensors: Sequence[TensorResult]) -> str:

@@ -77,7 +77,7 @@ def explain_layer(case: LayerCase, budget: Budget | None = None, second: LayerCa
             break
         mended = share_mended(case, hypothesis.result, total)
         if mended == 1.0 and enough_elements(case, hypothesis):
-            proven.append(_proven(case, hypothesis))
+            proven.append(proven_cause(case, hypothesis))
         elif mended > 0:
             partial.append((mended, replace(hypothesis, result=None)))
     partial.sort(key=lambda p: -p[0])
@@ -130,7 +130,8 @@ def enough_elements(case: LayerCase, hypothesis: Hypothesis) -> bool:
     return elements >= least * hypothesis.free_parameters
 
 
-def _proven(case: LayerCase, hypothesis: Hypothesis) -> Cause:
+def proven_cause(case: LayerCase, hypothesis: Hypothesis) -> Cause:
+    """The cause of a change that makes all elements equal."""
     n = case.observed.size
     return Cause(
         cls=hypothesis.cls,
@@ -174,7 +175,7 @@ def _pairs(case: LayerCase, partial: list[tuple[float, Hypothesis]], total: int,
         both = {**a.change, **b.change}
         if share_mended(case, case.run(both), total) == 1.0:
             text = f"{a.text}, and {b.text}"
-            found.append(_proven(case, Hypothesis(a.cls, a.label, text, None, both)))
+            found.append(proven_cause(case, Hypothesis(a.cls, a.label, text, None, both)))
     return found
 
 
