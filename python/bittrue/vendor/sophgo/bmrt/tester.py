@@ -23,7 +23,7 @@ from bittrue.runtime.session import Session
 from bittrue.vendor.sophgo.bmrt import debug_files
 from bittrue.vendor.sophgo.bmrt.comparison import stage_passes
 from bittrue.vendor.sophgo.bmrt.log import DEBUG, FAILED, FATAL, OWN, WARNING, WRONG, ExitError, Log
-from bittrue.vendor.sophgo.bmrt.model import Loader, Net, read_tensors, stage_io
+from bittrue.vendor.sophgo.bmrt.model import Loader, Net, bytes_left, read_tensors, stage_io
 from bittrue.vendor.sophgo.bmrt.numbers import atoi, shape_text
 from bittrue.vendor.sophgo.bmrt.options import Options, parse
 from bittrue.vendor.sophgo.bmrt.timing import LaunchTimes
@@ -86,6 +86,7 @@ class Tester:
     def __init__(self, options: Options, log: Log, nets: list[Net]) -> None:
         self.options, self.log, self.nets = options, log, nets
         self.times = LaunchTimes()
+        self.opened: tuple[StageRef, list[Session | InstructionSession]] | None = None
         self.compared = 0
 
     def run(self) -> None:
@@ -111,7 +112,7 @@ class Tester:
         """After a run over everything, the files stand behind what was read of them."""
         for folder in {id(n.folder): n.folder for n in self.nets}.values():
             for name, file in (("input", folder.inputs), ("output", folder.expected)):
-                if file is not None and (left := len(file.read())):
+                if file is not None and (left := bytes_left(file)):
                     self.log.remark(f"{folder.path}: {left} surplus bytes in the {name} reference data")
 
     def _net(self, net: Net, loop: int) -> None:
@@ -140,7 +141,7 @@ class Tester:
         feeds = self._read_inputs(net, inputs)
         clock.append(time.perf_counter())
         try:
-            sessions = [open_stage(net.folder.model, ref) for _ in range(self._threads)]
+            sessions = self._open(net, ref)
             clock.append(time.perf_counter())
             memories = self._launch(sessions, feeds)
         except BittrueError as e:
@@ -198,9 +199,13 @@ class Tester:
         text = f"The {net.index}-th neuron network '{net.name}' stage '{ref.stage_index}' launch failed"
         self.log.fatal("bmrt_launch_tensor:782", text)
 
-    @property
-    def _threads(self) -> int:
-        return self.options.threads if self.options.test_case in ("", "bmrt_multi_thread") else 1
+    def _open(self, net: Net, ref: StageRef) -> list[Session | InstructionSession]:
+        """One session a thread; those of the last stage stay open, so that loops over it do not load it again."""
+        if self.opened is None or self.opened[0].stage is not ref.stage:
+            threads = self.options.threads if self.options.test_case in ("", "bmrt_multi_thread") else 1
+            self.opened = None  # its memory is free before the next is taken
+            self.opened = ref, [open_stage(net.folder.model, ref) for _ in range(threads)]
+        return self.opened[1]
 
     def _read_inputs(self, net: Net, tensors: list[IoTensor]) -> dict[str, Array]:
         if net.folder.inputs is None:
