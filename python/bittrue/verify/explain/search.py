@@ -70,6 +70,8 @@ def explain_layer(case: LayerCase, budget: Budget | None = None, second: LayerCa
     total = int(case.bad.sum())
     if not total:
         return []
+    if case.simulated.ndim == 0:
+        return [Cause(cls="UNKNOWN", status="UNKNOWN", sentence="UNKNOWN: a single value cannot tell rules apart")]
     proven: list[Cause] = []
     partial: list[tuple[float, Hypothesis]] = []
     for hypothesis in hypotheses(case):
