@@ -10,8 +10,10 @@ import numpy as np
 
 from bittrue.audit.audit import DIVERGENCE_DB, AuditResult, run_audit
 from bittrue.audit.overflow import OverflowAudit, run_overflow
-from bittrue.audit.sensitivity import MixedNetwork, Sensitivity, Step, quiet, run_sensitivity
-from bittrue.audit.tune import Budget, Tuning, run_tune
+from bittrue.audit.sensitivity import MixedNetwork, Sensitivity
+from bittrue.audit.sensitivity import run_sensitivity as sensitivity
+from bittrue.audit.tune import Budget, Tuning
+from bittrue.audit.tune import run_tune as tune
 from bittrue.calibrate import calibrate as calibrate_graph
 from bittrue.calibrate.data import Preprocess, Record, Records
 from bittrue.calibrate.float_runner import FloatRunner
@@ -302,24 +304,6 @@ def overflow(
         names = [n for n in graph.activations() if graph.types[n].dtype == "float32"]
         float_run = FloatRunner(graph, names).run
     return run_overflow(model, data, lambda feeds: reference_feeds(model, feeds), float_run, path=path, threads=threads)
-
-
-def sensitivity(network: MixedNetwork, progress: Step = quiet) -> Sensitivity:
-    """What each layer costs: quantized alone, and left in float alone. See `bittrue.audit.sensitivity`."""
-    return run_sensitivity(network, progress)
-
-
-def tune(
-    network: MixedNetwork,
-    budget: Budget,
-    *,
-    ranking: Sensitivity | None = None,
-    metric: str = "sqnr",
-    upgrade: str = "float",
-    progress: Step = quiet,
-) -> Tuning:
-    """Layers to leave in float under a budget. See `bittrue.audit.tune`."""
-    return run_tune(network, budget, ranking=ranking, metric=metric, upgrade=upgrade, progress=progress)
 
 
 def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:

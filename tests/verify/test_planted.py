@@ -14,6 +14,8 @@ from tests.verify.planted import FAULTS, Fault, plant
 
 from bittrue import api
 from bittrue.calibrate.data import Record
+from bittrue.graph.ir import Graph, Node, TensorType
+from bittrue.graph.onnx_io import DOMAIN
 from bittrue.quantize.model import QuantizedModel
 from bittrue.report.result import BORN, TensorResult
 from bittrue.runtime.session import Session
@@ -155,3 +157,13 @@ def test_a_gap_in_the_dump_is_unresolved() -> None:
     tensors = {t.layer: t for t in examine(model, feeds, dump) if t.role == "inner"}
     assert tensors["head_conv"].verdict == "EXTRA"
     assert tensors["head_silu"].origin == "UNRESOLVED" and tensors["head_silu"].region == ["head_conv", "head_silu"]
+
+
+def test_a_single_value_tells_no_rules_apart() -> None:
+    graph = Graph("mean", inputs=["x"], outputs=["y"])
+    graph.types = {"x": TensorType("float32", (2, 3)), "y": TensorType("float32", ())}
+    graph.nodes = [Node("FloatReduce", "mean", ["x"], ["y"], {"kind": "mean", "keepdims": 0}, DOMAIN)]
+    model = QuantizedModel(graph, "bm1684", "fp32")
+    feeds = {"x": np.arange(6, dtype=np.float32).reshape(2, 3)}
+    (y,) = (t for t in examine(model, feeds, {**feeds, "y": np.float32(7).reshape(())}) if t.role == "inner")
+    assert y.origin == "BORN_HERE" and [c.status for c in y.causes] == ["UNKNOWN"]

@@ -76,6 +76,7 @@ def test_ignored_tensors_are_reported_but_do_not_fail(tmp_path: Path) -> None:
         ("schema: bittrue-policy/1\nrules: [{integer: {lsb_max: 1}}]", UsageError, "reason"),
         ("schema: bittrue-policy/1\nrules: [{integer: {lsb_max: 1}, reason: ' '}]", UsageError, "reason"),
         ("schema: bittrue-policy/1\nrules: [{reason: x, expires: 2020-01-01}]", UsageError, "expired"),
+        ("schema: bittrue-policy/1\nname: a\nname: b", UsageError, "'name' stands twice"),
     ],
 )
 def test_bad_policies(tmp_path: Path, text: str, error: type[Exception], message: str) -> None:

@@ -2,7 +2,8 @@
 
 Convolutions and additions round twice (half up in the high multiply, half away in the last shift), fully connected
 layers once; average pools divide half away, additions have 20 bits to spare: compared with LiteRT's reference kernels,
-docs/tflite.md has the counts [measured]. The graph is NCHW; `meta["layouts"]` names the tensors that TFLite stores as
+docs/tflite.md has the counts [measured]. No model at hand has a max pool or an output dequantized in the compared
+part: these two are assumed. The graph is NCHW; `meta["layouts"]` names the tensors that TFLite stores as
 NHWC, so that dumps can be compared.
 
 A model is imported op by op; `meta["left_out"]` lists the ops without an integer meaning here and what follows them.
@@ -32,7 +33,7 @@ DTYPES = {
 OP_NAMES = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
 ADD_LEFT_SHIFT = 20  # of 8-bit additions
 NONE, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3  # ActivationFunctionType
-ACTIVATION_RANGES = {RELU: (0.0, None), RELU_N1_TO_1: (-1.0, 1.0), RELU6: (0.0, 6.0)}
+ACTIVATION_RANGES = {RELU: (0.0, None), RELU_N1_TO_1: (-1.0, 1.0), RELU6: (0.0, 6.0)}  # of -1 to 1: assumed
 SAME = 0
 
 
@@ -114,10 +115,12 @@ class Importer:
             self.tensors[name] = TensorQuant(self.dtype(i), scale, zero, max(-low, high), low, high, "tflite")
         return name
 
-    def add(self, op: str, inputs: list[str], output: int | str, attrs: dict[str, Any]) -> None:
-        """A node whose layer name is its output's."""
+    def add(
+        self, op: str, inputs: list[str], output: int | str, attrs: dict[str, Any], evidence: str = "measured"
+    ) -> None:
+        """A node whose layer name is its output's. evidence: whether a model at hand has this op compared."""
         name = self.declare(output) if isinstance(output, int) else output
-        self.graph.nodes.append(Node(op, name, inputs, [name], {**attrs, "evidence": "measured"}, DOMAIN))
+        self.graph.nodes.append(Node(op, name, inputs, [name], {**attrs, "evidence": evidence}, DOMAIN))
 
     def channels_last(self, name: str) -> str:
         """A tensor of four dimensions as TFLite stores it, where an op counts its elements in that order."""
@@ -255,7 +258,8 @@ def _max_pool(m: Importer, operator: Any) -> None:
     kernel = (o.FilterHeight(), o.FilterWidth())
     clamp = m.activation(y, o.FusedActivationFunction())
     del clamp["zero_point"]
-    m.add("MaxPool2d", [m.names[x]], y, {**_window(m, o, x, y, kernel, [1, 1]), **clamp, "kernel": list(kernel)})
+    attrs = {**_window(m, o, x, y, kernel, [1, 1]), **clamp, "kernel": list(kernel)}
+    m.add("MaxPool2d", [m.names[x]], y, attrs, evidence="assumed")
 
 
 def _add(m: Importer, operator: Any) -> None:
@@ -315,7 +319,7 @@ def _quantize(m: Importer, operator: Any) -> None:
 
 def _dequantize(m: Importer, operator: Any) -> None:
     x, y = int(operator.Inputs(0)), int(operator.Outputs(0))
-    m.add("Dequantize", [m.names[x]], y, {"scale": [m.scale(x)], "zero_point": m.zero_point(x)})
+    m.add("Dequantize", [m.names[x]], y, {"scale": [m.scale(x)], "zero_point": m.zero_point(x)}, evidence="assumed")
 
 
 RULES: dict[str, Callable[[Importer, Any], None]] = {

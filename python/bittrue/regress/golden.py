@@ -23,6 +23,7 @@ from bittrue import __version__
 from bittrue.compiler import digest
 from bittrue.containers.archive import open_archive
 from bittrue.containers.context_dir import file_sha256, save_npz
+from bittrue.documents import first_error
 from bittrue.errors import DataError, UsageError
 from bittrue.regress.subject import Origin, Subject
 from bittrue.report.result import Result, TensorResult, new_result
@@ -114,8 +115,7 @@ class Golden:
                 raise DataError(f"{folder / MANIFEST}: not golden data: the key 'schema' must be '{SCHEMA}'")
             self.manifest = Manifest.model_validate(content)
         except ValidationError as e:
-            first = e.errors()[0]
-            raise DataError(f"{folder / MANIFEST}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
+            raise DataError(f"{folder / MANIFEST}: {first_error(e)}") from e
         except (OSError, ValueError) as e:
             raise DataError(f"{folder / MANIFEST}: cannot be read ({type(e).__name__})") from e
         self.inputs = self._stored(INPUTS, self.manifest.inputs)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from bittrue.containers.bmodel import write_atomic
-from bittrue.errors import DataError, UsageError
+from bittrue.documents import read_document
+from bittrue.errors import UsageError
 from bittrue.graph.ir import Graph, Node
 from bittrue.targets.loader import load_target
 from bittrue.targets.requantization import completed
@@ -74,16 +75,7 @@ class Override(BaseModel):
 def load_override(path: Path | str, target: str | None = None) -> Override:
     """A profile file. Raises DataError for unreadable files, UsageError for other content and for another target."""
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text())
-        override = Override.model_validate(content)
-    except (OSError, UnicodeDecodeError) as e:
-        raise DataError(f"{path}: cannot be read ({type(e).__name__})") from e
-    except yaml.YAMLError as e:
-        raise UsageError(f"{path}: not YAML ({' '.join(str(e).split())})") from e
-    except ValidationError as e:
-        first = e.errors()[0]
-        raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
+    override = read_document(path, SCHEMA, Override, "profile")
     if target is not None and override.target != target:
         raise UsageError(f"{path}: a profile for target {override.target}, the model is for {target}")
     return override

@@ -13,9 +13,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
+from bittrue.documents import read_document
 from bittrue.errors import DataError, UsageError
 from bittrue.verify.layouts import Layout, parse_layout
 from bittrue.verify.policy import Strict
@@ -122,33 +122,7 @@ def load_map(path: Path | None) -> NameMap:
     values and names that stand twice."""
     if path is None:
         return NameMap()
-    try:
-        content = yaml.load(path.read_text(), _UniqueKeys)
-    except (OSError, UnicodeDecodeError) as e:
-        raise DataError(f"{path}: cannot be read ({type(e).__name__})") from e
-    except yaml.YAMLError as e:
-        raise UsageError(f"{path}: not YAML ({' '.join(str(e).split())})") from e
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise UsageError(f"{path}: not a name map: the key 'schema' must be '{SCHEMA}'")
-    try:
-        return NameMap.model_validate(content)
-    except ValidationError as e:
-        first = e.errors()[0]
-        raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error: the second name of a table must not replace the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
-        seen = set()
-        for key, _ in node.value:
-            text = key.value if isinstance(key, yaml.ScalarNode) else None
-            if text is not None and text in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key '{text}' stands twice", key.start_mark)
-            seen.add(text)
-        mapping: dict[object, object] = super().construct_mapping(node, deep)
-        return mapping
+    return read_document(path, SCHEMA, NameMap, "name map")
 
 
 @dataclass

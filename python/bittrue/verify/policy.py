@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from bittrue.errors import DataError, UsageError
+from bittrue.documents import read_document
+from bittrue.errors import UsageError
 
 SCHEMA = "bittrue-policy/1"
 
@@ -174,19 +174,7 @@ def load_policy(path: Path | str, today: date | None = None) -> Policy:
     """A policy file. Raises DataError for unreadable files, UsageError for unknown keys, bad values, relaxations
     without a reason, and rules that have expired."""
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as e:
-        raise DataError(f"{path}: cannot be read ({type(e).__name__})") from e
-    except yaml.YAMLError as e:
-        raise UsageError(f"{path}: not YAML ({' '.join(str(e).split())})") from e
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise UsageError(f"{path}: not a policy: the key 'schema' must be '{SCHEMA}'")
-    try:
-        policy = Policy.model_validate(content)
-    except ValidationError as e:
-        first = e.errors()[0]
-        raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
+    policy = read_document(path, SCHEMA, Policy, "policy")
     now = today or datetime.now(UTC).date()
     for number, rule in enumerate(policy.rules, start=1):
         if not rule.reason.strip():

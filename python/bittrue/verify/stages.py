@@ -1,4 +1,4 @@
-"""Stages of a context directory that run without their reference outputs."""
+"""Stages of a context directory: which are chosen, and running them without their reference outputs."""
 
 from __future__ import annotations
 
@@ -53,22 +53,26 @@ class StageRun:
     session: Session | InstructionSession
 
 
+def chosen_stages(context: ContextDir, choice: Choice) -> list[tuple[int, StageRef]]:
+    """The chosen stages with their positions in the directory, net-major. Raises UsageError if there is none."""
+    stages = list(enumerate(context.model.stages()))
+    of_net = [(k, s) for k, s in stages if choice.net_idx in (None, s.net_index)]
+    if not of_net:
+        raise UsageError(f"{context.path}: no network {choice.net_idx}")
+    chosen = [(k, s) for k, s in of_net if choice.stage_idx in (None, s.stage_index)]
+    if not chosen:
+        raise UsageError(f"{context.path}: no stage {choice.stage_idx}")
+    return chosen
+
+
 def run_stages(context: ContextDir, choice: Choice, inputs: list[dict[str, Array]]) -> Iterator[StageRun]:
     """Runs the chosen stages. inputs: of every stage of the directory, net-major.
 
-    Raises UsageError if nothing is chosen, and what `open_stage` and the run raise.
+    Raises what `chosen_stages`, `open_stage` and the run raise.
     """
-    stages = list(context.model.stages())
-    chosen = [
-        k
-        for k, s in enumerate(stages)
-        if choice.net_idx in (None, s.net_index) and choice.stage_idx in (None, s.stage_index)
-    ]
-    if not chosen:
-        raise UsageError(f"{context.path}: no network {choice.net_idx} with a stage {choice.stage_idx}")
-    for k in chosen:
-        session = open_stage(context.model, stages[k], path=choice.path, threads=choice.threads)
-        yield StageRun(stages[k], inputs[k], session.run(inputs[k]).outputs, session)
+    for k, ref in chosen_stages(context, choice):
+        session = open_stage(context.model, ref, path=choice.path, threads=choice.threads)
+        yield StageRun(ref, inputs[k], session.run(inputs[k]).outputs, session)
 
 
 def inputs_or_zeros(context: ContextDir) -> tuple[list[dict[str, Array]], bool]:

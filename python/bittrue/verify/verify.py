@@ -22,13 +22,14 @@ from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.quantize.model import QuantizedModel
 from bittrue.report.result import Result, TensorResult, evidence_counts, new_result
 from bittrue.runtime.session import Session
-from bittrue.targets.override import OverrideRule, change_arithmetic
+from bittrue.targets.override import change_arithmetic
 from bittrue.verify.dump import Dump, DumpOptions, open_dump
 from bittrue.verify.explain.run import Explainer
 from bittrue.verify.fingerprints import check_dump_inputs, input_records
 from bittrue.verify.graph import GraphComparison
 from bittrue.verify.matching import TensorCollector, describe, layer_values, match_tensors
 from bittrue.verify.policy import EXACT, Policy
+from bittrue.verify.stages import Choice, chosen_stages
 from bittrue.verify.tensors import compare_tensors_by_name
 from bittrue.verify.traces import compare_traces, first_difference
 
@@ -99,57 +100,57 @@ def verify(directory: Path | str, options: Options | None = None, stream: Stream
     options = options or Options()
     if options.dump != DumpOptions() and options.layer_reference is None:
         raise UsageError("a name map, a layout or matching by values is of a dump: give it with --layer_ref")
-    net_idx, stage_idx = options.net_idx, options.stage_idx
     stream = stream or StreamOptions()
     context = ContextDir.open(directory)
     stale = check_codes(context.model)
     if stale:
         raise DataError(f"{directory}: {stale[0]}")
-    stages = list(context.model.stages())
-    if net_idx is not None and net_idx not in {s.net_index for s in stages}:
-        raise UsageError(f"{directory}: no network {net_idx}")
-    chosen = [i for i, s in enumerate(stages) if net_idx in (None, s.net_index) and stage_idx in (None, s.stage_index)]
-    if not chosen:
-        raise UsageError(f"{directory}: no stage {stage_idx}")
-    kinds = {i: stage_kind(stages[i].stage) for i in chosen}
-    if all(k in REASONS for k in kinds.values()):
-        first = stages[chosen[0]]
+    chosen = chosen_stages(context, Choice(options.net_idx, options.stage_idx))
+    kinds = [stage_kind(ref.stage) for _, ref in chosen]
+    _, first = chosen[0]
+    if all(k in REASONS for k in kinds):
         raise UnsupportedError(
-            f"{directory}: network '{first.net.name}' stage {first.stage_index}: {REASONS[kinds[chosen[0]]]}"
+            f"{directory}: network '{first.net.name}' stage {first.stage_index}: {REASONS[kinds[0]]}"
         )
-    one_stream = len(chosen) == 1 and kinds[chosen[0]] == "instructions"
-    if (stream.traces or stream.model) and not one_stream:
+    if (stream.traces or stream.model) and kinds != ["instructions"]:
         raise UsageError(
             "a trace or a match is of one compiled command stream; choose it with --net_idx and --stage_idx"
         )
-    verifier = _Verifier(context, options, stream, one_stage=len(stages) == 1)
-    for i in chosen:
-        if kinds[i] in REASONS:
-            verifier.result.add_stage(str(stages[i].net.name), stages[i].stage_index, [], REASONS[kinds[i]])
-        elif kinds[i] == "instructions":
-            verifier.instructions(stages[i], context.inputs[i], context.outputs[i])
+    one_stage = sum(1 for _ in context.model.stages()) == 1
+    verifier = _Verifier(context, options, stream, one_stage)
+    for (i, ref), kind in zip(chosen, kinds, strict=True):
+        if kind in REASONS:
+            verifier.result.add_stage(str(ref.net.name), ref.stage_index, [], REASONS[kind])
+        elif kind == "instructions":
+            verifier.instructions(ref, context.inputs[i], context.outputs[i])
         else:
-            verifier.graph(stages[i], context.inputs[i], context.outputs[i])
+            verifier.graph(ref, context.inputs[i], context.outputs[i])
     result = verifier.result
-    result.model["name"] = str(stages[chosen[0]].net.name)
+    result.model["name"] = str(first.net.name)
     result.model["compiled_sha256"] = file_sha256(context.path / MODEL)
-    result.sources = {"context_dir": str(directory)}
-    if options.layer_reference:
-        result.sources["layer_reference"] = str(options.layer_reference)
-        if record := options.dump.record():
-            result.sources["dump"] = record
-    if options.profile:
-        result.sources["profile"] = str(options.profile)
-    if options.arith:
-        result.sources["arith"] = dict(options.arith)
+    result.sources = _sources(directory, options)
     result.policy = options.policy.summary()
     if options.layers and not verifier.has_layers:
         result.warnings.append("no layers_ref.npz: only the network outputs were compared")
-    if options.layers and verifier.has_layers and len(stages) > 1:
+    if options.layers and verifier.has_layers and not one_stage:
         result.warnings.append("layers_ref.npz was left out: it does not say which of the stages it belongs to")
     constant = [n for o in context.outputs for n, a in o.items() if a.size > 1 and np.all(a == a.flat[0])]
     result.warnings += [f"reference output '{n}' is constant: equality is weak evidence" for n in constant]
     return result
+
+
+def _sources(directory: Path | str, options: Options) -> dict[str, Any]:
+    """What a stored result needs to open again what was compared."""
+    sources: dict[str, Any] = {"context_dir": str(directory)}
+    if options.layer_reference:
+        sources["layer_reference"] = str(options.layer_reference)
+        if record := options.dump.record():
+            sources["dump"] = record
+    if options.profile:
+        sources["profile"] = str(options.profile)
+    if options.arith:
+        sources["arith"] = dict(options.arith)
+    return sources
 
 
 class _Verifier:
@@ -160,7 +161,6 @@ class _Verifier:
         self.has_layers = context.has_layers or options.layer_reference is not None
         self.with_layers = options.layers and self.has_layers and one_stage
         self.result = new_result("verify", name="")
-        self.learned: list[OverrideRule] = []
         self._labels: list[str] = []
 
     def _note(self, session: Session | InstructionSession, inputs: Mapping[str, Array], labels: list[str]) -> None:
@@ -185,7 +185,7 @@ class _Verifier:
         if any(not t.passed for t in tensors):
             replay = comparison.find_origins(tensors, inputs, layers, outputs)
             if self.options.explain:
-                self.learned += Explainer(replay).explain(tensors)
+                Explainer(replay).explain(tensors)
         self.result.add_stage(str(ref.net.name), ref.stage_index, tensors)
         self.result.model |= {k: model.meta[k] for k in ORIGINS if model.meta.get(k)}
         self.result.target |= {"name": model.target, "precision": model.precision, "arithmetic": model.arithmetic}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bittrue.ops.arithmetic import round_real
 from bittrue.verify.explain.case import Array, Hypothesis, LayerCase
 
 # Factors that mean something: powers of two, and the ways to map a range to 8 bits.
@@ -120,23 +121,6 @@ def simplest(low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def round_by(rule: str, v: Array) -> Array:
-    """A double rounded to an integer by a named rule."""
-    if rule == "half_even":
-        result: Array = np.rint(v)
-    elif rule in ("floor", "ceil"):
-        result = getattr(np, rule)(v)
-    elif rule == "toward_zero":
-        result = np.trunc(v)
-    elif rule == "half_down":
-        result = np.ceil(v - 0.5)
-    elif rule == "half_away":
-        result = np.trunc(v + np.copysign(0.5, v))
-    else:
-        result = np.floor(v + 0.5)
-    return result
-
-
 def _factors(case: LayerCase) -> Iterator[Hypothesis]:
     """One factor on the scale of the layer, or on its already rounded output; for all channels or for one each."""
     zero = int(case.attribute("zero_point") or 0)
@@ -156,7 +140,7 @@ def _factors(case: LayerCase) -> Iterator[Hypothesis]:
             continue
         k = simplest(k_low, k_high)
         for rule in dict.fromkeys((rounding, "half_away", "half_even", "half_up", "toward_zero", "floor")):
-            result = np.clip(round_by(rule, base * k) + zero, low, high).astype(case.simulated.dtype)
+            result = np.clip(round_real(base * k, rule) + zero, low, high).astype(case.simulated.dtype)
             label = NAMED_FACTORS.get(k, f"{k:.9g}")
             cls = "SCALE" if abs(k - 1) * np.abs(target).max() >= 2 else "MULTIPLIER"
             text = f"{what} times {k:.9g} (any factor in [{k_low:.9g}, {k_high:.9g}] fits)"
@@ -195,7 +179,7 @@ def _multipliers(case: LayerCase) -> Iterator[Hypothesis]:
     text = f"the factor of {changed} of {channels} channels times {spread}"
     cls = "SCALE" if np.abs(k_c - 1).max() * np.abs(target).max() >= 2 else "MULTIPLIER"
     for rule in dict.fromkeys((case.attribute("rounding"), "half_away", "half_even")):
-        result = np.clip(round_by(rule, exact), *case.bounds).astype(case.simulated.dtype)
+        result = np.clip(round_real(exact, rule), *case.bounds).astype(case.simulated.dtype)
         yield Hypothesis(cls, "PER_CHANNEL", text, result, free_parameters=changed)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bittrue.verify.explain.case import Hypothesis, LayerCase
+from bittrue.verify.explain.case import STAGE_DEFAULTS, Hypothesis, LayerCase
 
 ROUNDINGS = ("half_up", "half_away", "half_even", "half_down", "floor", "toward_zero", "ceil", "add_half_trunc")
 TIES = {"half_up", "half_away", "half_even", "half_down"}
@@ -59,8 +59,7 @@ def rule_changes(case: LayerCase) -> Iterator[Hypothesis]:
 def _attribute(
     case: LayerCase, cls: str, label: str, attrs: dict[str, Any], text: str, carries: bool = True
 ) -> Hypothesis:
-    on_sums = case.sums is not None and set(attrs) <= {"acc", "requant", "multiplier", "shift", "scale", "rounding",
-        "high_rounding", "zero_point", "zero_point_order", "clamp_min", "clamp_max"}  # fmt: skip
+    on_sums = case.sums is not None and set(attrs) <= set(STAGE_DEFAULTS)
     result = case.stage(case.sums, attrs) if on_sums and case.sums is not None else case.run(attrs)
     return Hypothesis(cls, label, text, result, attrs if carries else {})
 

@@ -8,8 +8,9 @@ from itertools import chain
 
 import numpy as np
 
+from bittrue.ops.arithmetic import round_real
 from bittrue.verify.explain.case import Array, Hypothesis, LayerCase
-from bittrue.verify.explain.fits import fitting_factors, round_by, simplest
+from bittrue.verify.explain.fits import fitting_factors, simplest
 
 LISTED = 8
 FEW_CHANNELS = 4
@@ -231,7 +232,7 @@ def _channel_steps(case: LayerCase) -> Iterator[Hypothesis]:
         scale = np.array(factors, np.float64).reshape(shape)
         text = f"{channels.words} times {', '.join(f'{k:.6g}' for k in factors[:LISTED])}"
         for rule in ("half_away", "half_even", "half_up", "toward_zero", "floor"):
-            result = channels.placed(np.clip(round_by(rule, (wide - zero) * scale) + zero, low, high))
+            result = channels.placed(np.clip(round_real((wide - zero) * scale, rule) + zero, low, high))
             yield Hypothesis("PER_CHANNEL", "SCALE", text, result, free_parameters=int(wrong.size))
 
 
