@@ -40,12 +40,12 @@ py::dict as_dict(const Comparison& c) {
   for (const WorstElement& w : c.worst) worst.push_back(w.index);
   out["worst"] = worst;
   const auto size = static_cast<py::ssize_t>(c.channels.size());
-  py::array_t<double> channels({size, py::ssize_t{7}});
+  py::array_t<double> channels({size, py::ssize_t{5}});
   auto cells = channels.mutable_unchecked<2>();
   for (py::ssize_t i = 0; i < size; ++i) {
     const ChannelErrors& e = c.channels[static_cast<size_t>(i)];
-    const double row[] = {static_cast<double>(e.bad), e.largest, e.d, e.dd, e.rr, e.gg, e.rg};
-    for (py::ssize_t k = 0; k < 7; ++k) cells(i, k) = row[k];
+    const double row[] = {static_cast<double>(e.bad), e.largest, e.d, e.dd, e.rr};
+    for (py::ssize_t k = 0; k < 5; ++k) cells(i, k) = row[k];
   }
   out["channels"] = channels;
   return out;

@@ -29,7 +29,7 @@ struct WorstElement {
 struct ChannelErrors {
   int64_t bad = 0;
   double largest = 0;
-  double d = 0, dd = 0, rr = 0, gg = 0, rg = 0;
+  double d = 0, dd = 0, rr = 0;
 };
 
 // Differences -8..8 have a bin each; larger ones share a bin per sign up to 16, 32, 64, 128 and beyond.
@@ -286,8 +286,6 @@ class Comparer {
     channel.d += real(p.d);
     channel.dd += real(p.dd);
     channel.rr += real(p.rr);
-    channel.gg += real(p.gg);
-    channel.rg += real(p.rg);
   }
 
   const T* r_;

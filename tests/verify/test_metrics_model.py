@@ -104,6 +104,7 @@ def test_channels_and_worst(pair: tuple[np.ndarray, np.ndarray], axis: int) -> N
         assert m.channels["bad"] == [int(c.sum()) for c in np.moveaxis(bad, axis, 0)]
     else:
         assert m.channels["bad"] == [int(bad.sum())] and m.channels["axis"] is None
+    assert m.first_bad == np.argwhere(bad)[0].tolist()
     assert len(m.worst) == min(16, m.n_bad)
     magnitudes = []
     for w in m.worst:

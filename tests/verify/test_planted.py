@@ -141,8 +141,7 @@ def test_an_error_swallowed_by_a_later_layer_is_masked() -> None:
     window[np.unravel_index(int(window.argmin()), (2, 2))] = window.max()  # not above the maximum of its window
     fault = Fault("swallowed", lambda v: changed, lambda v: True, ())
     dump = plant(model.graph, node, fault, values, 0)
-    if dump is None:
-        pytest.skip("the window is constant")
+    assert dump is not None
     by_layer = {t.layer: t for t in examine(model, feeds, dump) if t.role == "inner"}
     assert by_layer[pool.name].origin == "MASKED" and by_layer[node.name].origin == "BORN_HERE"
 

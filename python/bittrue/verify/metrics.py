@@ -35,8 +35,9 @@ class TensorMetrics(BaseModel):
 
     lsb_hist: difference (or range of differences) -> count. sat_ref, sat_got: shares at the lowest and the highest
     value of the type. max_vendor: the smallest float tolerance that the vendor tester's rule would accept.
-    vendor_refuses: elements with NaN or infinity that the tester calls an error. channels: per channel of axis
-    `channels.axis`, only if something differs. mre is over ref != 0, `mre_zero_count` says how many are left out.
+    vendor_refuses: elements with NaN or infinity that the tester calls an error. first_bad: place of the first differing
+    element; worst: the largest differences. channels: per channel of axis `channels.axis`, only if something differs.
+    mre is over ref != 0, `mre_zero_count` says how many are left out.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -71,6 +72,7 @@ class TensorMetrics(BaseModel):
     nonfinite: int = 0
     vendor_refuses: int = 0
     signed_zero: int = 0
+    first_bad: list[int] | None = None
     worst: list[dict[str, Any]] = []
     channels: dict[str, Any] = {}
 
@@ -160,6 +162,7 @@ def compare_tensors(ref: Array, got: Array, *, axis: int = 1, scale: float = 0.0
         snr_power=_quotient(s["dd"], s["rr"]),
         nan_count=c["nan_count"],
         inf_count=c["inf_count"],
+        first_bad=_place(c["first_bad"], shape) if c["n_bad"] else None,
         worst=[_element(ref, got, k) for k in c["worst"]],
         **{k: c[k] for k in ("nan_equal", "nonfinite", "vendor_refuses", "signed_zero")},
     )
@@ -179,7 +182,7 @@ def compare_tensors(ref: Array, got: Array, *, axis: int = 1, scale: float = 0.0
             "bad": table[:, 0].astype(np.int64).tolist(),
             "max_abs": [float(f"{v:.6g}") for v in table[:, 1]],
             "bias": [float(f"{v * channels / count:.6g}") for v in table[:, 2].tolist()],
-            "sqnr_db": [_short(decibel(rr, dd)) for dd, rr in table[:, 3:5].tolist()],
+            "sqnr_db": [_short(decibel(rr, dd)) for dd, rr in table[:, 3:].tolist()],
         }
     return metrics
 
@@ -194,9 +197,13 @@ def _short(value: float | None) -> float | None:
     return None if value is None or math.isinf(value) else round(value, 2)
 
 
+def _place(flat: int, shape: tuple[int, ...]) -> list[int]:
+    return [int(i) for i in np.unravel_index(flat, shape)]
+
+
 def _element(ref: Array, got: Array, flat: int) -> dict[str, Any]:
     return {
-        "index": [int(i) for i in np.unravel_index(flat, ref.shape)],
+        "index": _place(flat, ref.shape),
         "ref": ref.reshape(-1)[flat].item(),
         "got": got.reshape(-1)[flat].item(),
     }
