@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from bittrue import api
-from bittrue.cli.output import FORMATS
 from bittrue.compiler import digest
 from bittrue.containers.context_dir import ContextDir
 from bittrue.errors import UsageError
@@ -19,8 +18,6 @@ from bittrue.verify.second_look import element_lines, only_order_differs
 from bittrue.verify.stages import Choice, inputs_or_zeros, run_stages
 
 SELECTION = {"directory", "net_idx", "stage_idx", "path", "threads"}
-REPORTS = {*(f"{key}_file" for key in FORMATS), "verbose"}
-JUDGING = {"policy_file", "accuracy_f", "accuracy_i", "vendor", *REPORTS}
 
 
 def refuse_others(mode: str, known: Collection[str]) -> None:

@@ -35,9 +35,9 @@ class TensorMetrics(BaseModel):
 
     lsb_hist: difference (or range of differences) -> count. sat_ref, sat_got: shares at the lowest and the highest
     value of the type. max_vendor: the smallest float tolerance that the vendor tester's rule would accept.
-    vendor_refuses: elements with NaN or infinity that the tester calls an error. first_bad: place of the first differing
-    element; worst: the largest differences. channels: per channel of axis `channels.axis`, only if something differs.
-    mre is over ref != 0, `mre_zero_count` says how many are left out.
+    vendor_refuses: elements with NaN or infinity that the tester calls an error. first_bad: place of the first
+    differing element; worst: the largest differences. channels: per channel of axis `channels.axis`, only if something
+    differs. mre is over ref != 0, `mre_zero_count` says how many are left out.
     """
 
     model_config = ConfigDict(extra="allow")
