@@ -41,6 +41,7 @@ CONSTANT_KINDS = {
     ("Lookup", 1): "table",
     ("LookupInterpolated", 1): "table",
     ("SoftmaxTable", 1): "table",
+    ("SoftmaxFixed", 1): "table",
     ("Prelu", 1): "slope",
     ("ChannelScale", 1): "scale",
     ("ChannelScale", 2): "bias",

@@ -245,7 +245,7 @@ def test_elementwise(data: st.DataObject) -> None:
 @given(st.data())
 def test_tables(data: st.DataObject) -> None:
     c = Case(data)
-    kind = c.dtype("Lookup", "LookupInterpolated", "SoftmaxTable")
+    kind = c.dtype("Lookup", "LookupInterpolated", "SoftmaxTable", "SoftmaxFixed")
     if kind == "Lookup":
         x = c.input("x", c.dtype("int8", "uint8"), (3, 50))
         out = c.dtype(*OUTPUTS)
@@ -253,6 +253,10 @@ def test_tables(data: st.DataObject) -> None:
     elif kind == "LookupInterpolated":
         x = c.input("x", "int16", (3, 50))
         c.check("LookupInterpolated", [x, c.constant("t", "int16", (513,))], "int16", (3, 50), {})
+    elif kind == "SoftmaxFixed":
+        x = c.input("x", c.dtype("int8", "uint8"), (2, 6, 3))
+        out, axis = c.dtype("int8", "uint8", "int16"), c.integer(0, 2)
+        c.check("SoftmaxFixed", [x, c.constant("t", "int32", (256,))], out, (2, 6, 3), {"axis": axis})
     else:
         x = c.input("x", c.dtype("int8", "uint8"), (2, 6, 3))
         table = c.graph.add_constant("t", np.exp(-0.1 * np.arange(256)).astype(np.float32))

@@ -49,6 +49,7 @@ CASES: dict[str, Case] = {
     "channel_scale": ("ChannelScale", [X, (3,), (4,)], X, {}),
     "channel_scale_bits": ("ChannelScale", [X, (4,), (4,)], X, {"wrap_bits": 99}),
     "softmax_table_type": ("SoftmaxTable", [X, (256,)], X, {}),
+    "softmax_fixed_type": ("SoftmaxFixed", [X, (256,)], X, {}),
     "reduce": ("Reduce", [X], (1, 4, 6, 9), {"axes": [2]}),
     "reduce_axis": ("Reduce", [X], (1, 4, 1, 6), {"axes": [7]}),
     "argmax": ("ArgMax", [X], (9, 9, 9), {"axis": 1}),
