@@ -11,7 +11,10 @@ from bittrue import api
 from bittrue.errors import BittrueError, DataError, UnsupportedError
 from bittrue.importers.tflite_quantized import load_tflite
 from bittrue.importers.tflite_quantized.sums import pads
+from bittrue.quantize.quantizer import quantize
 from bittrue.report.result import BORN
+from bittrue.targets.loader import load_target
+from bittrue.targets.override import change_arithmetic
 from bittrue.verify.explain.dump import explain_dump
 from tests.shared import SHARED, needs_shared
 
@@ -56,6 +59,23 @@ def test_float_requantization_of_the_default_kernels_is_proven(name: str) -> Non
     assert rule.op == "Conv2d" and rule.set == {"requant": "float_scale", "rounding": "half_even"}
     inherited = [t for t in tensors if t.origin == "INHERITED"]
     assert set(born[0].explains) <= {t.name for t in inherited}
+
+
+@needs_shared
+def test_switched_rules_run_as_the_default_kernels() -> None:
+    """What `explain` proves layer by layer holds for the whole network, softmax included."""
+    file = FOLDER / "mlperf-tiny/kws_ref_model.tflite"
+    model = load_tflite(file)
+    settings = {"tflite.conv_requant": "float_scale", "tflite.conv_round": "half_even"}
+    assert change_arithmetic(model.graph, "tflite", None, settings)["changed_layers"] == 9
+    result, _ = explain_dump(model, litert_dump(file, reference=False))
+    assert result.summary.passed and result.summary.mismatches == 0
+
+
+def test_float_models_are_not_compiled_for_it() -> None:
+    graph = api.load_float(Path(__file__).parents[2] / "reference_data/digits/digits.onnx")
+    with pytest.raises(UnsupportedError, match="target tflite compiles no float models"):
+        quantize(graph, None, load_target("tflite"))
 
 
 @needs_shared

@@ -33,6 +33,8 @@ def quantize(
         target = load_target(target)
     profile = target.profile
     options = options or QuantizeOptions()
+    if not target.lowering.INT8:
+        raise UnsupportedError(f"target {profile.name} compiles no float models: {profile.description}")
     if precision not in profile.precisions:
         raise UsageError(
             f"target {profile.name} has no precision '{precision}'; it has {', '.join(profile.precisions)}"
