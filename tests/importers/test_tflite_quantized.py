@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from bittrue import api
+from bittrue.cli.explain import explain_command
+from bittrue.containers.context_dir import save_npz
 from bittrue.errors import BittrueError, DataError, UnsupportedError
 from bittrue.importers.tflite_quantized import load_tflite
 from bittrue.importers.tflite_quantized.sums import pads
 from bittrue.quantize.quantizer import quantize
-from bittrue.report.result import BORN
+from bittrue.report.result import BORN, Result
 from bittrue.targets.loader import load_target
-from bittrue.targets.override import change_arithmetic
+from bittrue.targets.override import change_arithmetic, load_override
 from bittrue.verify.explain.dump import explain_dump
 from tests.shared import SHARED, needs_shared
 
@@ -141,3 +144,20 @@ def test_files_that_are_no_model(tmp_path: Path) -> None:
 )
 def test_padding(same: bool, size: int, out: int, stride: int, extent: int, expected: tuple[int, int]) -> None:
     assert pads(same, size, out, stride, extent) == expected
+
+
+@needs_shared
+def test_the_command_explains_a_dump(tmp_path: Path) -> None:
+    file, dump = FOLDER / "mlperf-tiny/kws_ref_model.tflite", tmp_path / "dump.npz"
+    save_npz(dump, litert_dump(file, reference=False))
+
+    def explain(*arguments: object) -> tuple[int, str]:
+        result = CliRunner().invoke(explain_command, [str(a) for a in arguments], standalone_mode=False)
+        if result.exception is not None and not isinstance(result.exception, BittrueError):
+            raise result.exception
+        return getattr(result.exception, "exit_code", 0), result.output
+
+    code, text = explain(dump, "--model", file, "--write-profile", tmp_path / "p.yaml", "--json", tmp_path / "r.json")
+    assert code == 0 and "float requantization" in text and "9 layers, 9 with a proven cause" in text
+    assert load_override(tmp_path / "p.yaml", "tflite").rules and Result.load(tmp_path / "r.json").kind == "explain"
+    assert explain(dump, "--model", file, "--layer", "nowhere")[0] == 2

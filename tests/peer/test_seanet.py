@@ -13,10 +13,10 @@ import pytest
 import tflite
 
 from bittrue.graph.ir import Graph, Node, TensorType
-from bittrue.importers.tflite_quantized import doubled, pads
+from bittrue.importers.tflite_quantized.scaling import doubled, wide
+from bittrue.importers.tflite_quantized.sums import pads
 from bittrue.ops import evaluate_graph
 from bittrue.runtime.session import Session
-from bittrue.targets.factors import quantized_multiplier
 from tests.shared import SHARED, needs_shared
 
 FOLDER = (SHARED or Path()) / "peer/seanet"
@@ -65,12 +65,6 @@ class Model:
 def clamp(activation: int, dtype: str) -> dict[str, int]:
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     return {"clamp_min": 0 if activation == tflite.ActivationFunctionType.RELU else low, "clamp_max": high}
-
-
-def wide(factors: list[float]) -> dict[str, Any]:
-    pairs = [quantized_multiplier(f) for f in factors]
-    reduced = [(m + (1 << 15)) >> 16 if m < 0x7FFF0000 else 0x7FFF for m, _ in pairs]
-    return {"requant": "multiplier_shift", "multiplier": reduced, "shift": [15 - e for _, e in pairs]}
 
 
 def channels_first(a: np.ndarray) -> np.ndarray:

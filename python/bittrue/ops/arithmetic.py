@@ -67,6 +67,11 @@ def shift_right(v: IntArray, n: Any, mode: str) -> IntArray:
     return divide_round(v << left, np.int64(1) << right, mode)
 
 
+def high_multiply(a: IntArray | int, b: IntArray | int) -> IntArray:
+    """round(a * b / 2^31), half up, of 32-bit integers; int64."""
+    return np.asarray((np.asarray(a, np.int64) * np.asarray(b, np.int64) + (1 << 30)) >> 31)
+
+
 def round_real(v: npt.NDArray[Any], mode: str) -> IntArray:
     """round(v) of float32 or float64 values to int64, saturating at +-2^62; NaN gives the lowest value."""
     v = np.asarray(v)

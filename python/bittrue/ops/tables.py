@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bittrue.graph.ir import Node, TensorType
-from bittrue.ops.arithmetic import INT_RANGES, round_real, shift_right
+from bittrue.ops.arithmetic import INT_RANGES, high_multiply, round_real, shift_right
 from bittrue.ops.registry import Array, op
 
 
@@ -45,17 +45,12 @@ def softmax_table(node: Node, inputs: Sequence[Array | None], outputs: Sequence[
     return [np.moveaxis(np.clip(y, node.attrs.get("clamp_min", lo), node.attrs.get("clamp_max", hi)), 0, axis)]
 
 
-def _high_multiply(a: Array | int, b: Array | int) -> Array:
-    """R(a*b, 31, half_up) of 32-bit integers in int64."""
-    return np.asarray((np.asarray(a, np.int64) * np.asarray(b, np.int64) + (1 << 30)) >> 31)
-
-
 def _fixed_reciprocal(d: Array) -> Array:
     """2^61 / d, nearly, of d in [2^31, 2^32)."""
     half = d >> 1
-    x = 1515870810 + _high_multiply(half, -1010580540)
+    x = 1515870810 + high_multiply(half, -1010580540)
     for _ in range(3):
-        x = x + np.clip(_high_multiply(x, (1 << 29) - _high_multiply(half, x)) << 2, -(2**31), 2**31 - 1)
+        x = x + np.clip(high_multiply(x, (1 << 29) - high_multiply(half, x)) << 2, -(2**31), 2**31 - 1)
     return np.clip(x << 1, -(2**31), 2**31 - 1)
 
 
@@ -68,7 +63,7 @@ def softmax_fixed(node: Node, inputs: Sequence[Array | None], outputs: Sequence[
     e = np.maximum(table.ravel().astype(np.int64), 0)[np.clip(v.max(0) - v, 0, 255)]
     total = np.maximum(shift_right(e, 12, "half_away").sum(0), 1)
     zeros = 32 - np.frexp(total.astype(np.float64))[1].astype(np.int64)
-    product = _high_multiply(_fixed_reciprocal(total << zeros), e)
+    product = high_multiply(_fixed_reciprocal(total << zeros), e)
     lo, hi = INT_RANGES[outputs[0].dtype]
     shift = 43 - zeros - (8 if hi - lo == 255 else 16)
     # A negative shift is one to the left. Elements of one result have different shifts: rounding half away by hand.

@@ -6,16 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from bittrue.ops.arithmetic import high_multiply
+
 Array = np.ndarray[Any, Any]
 # exp(-2^k) with 31 fraction bits, for k = -2, -1, ..
 POWERS = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
 EXP_MINUS_EIGHTH, THIRD = 1895147668, 715827883
 INT32_MAX = (1 << 31) - 1
-
-
-def high_multiply(a: Array | int, b: Array | int) -> Array:
-    """R(a*b, 31, half_up) of 32-bit integers, int64."""
-    return np.asarray((np.asarray(a, np.int64) * np.asarray(b, np.int64) + (1 << 30)) >> 31)
 
 
 def _half_away(v: Array, n: int) -> Array:

@@ -9,10 +9,11 @@ import numpy as np
 import tflite
 
 from bittrue.errors import UnsupportedError
-from bittrue.importers.tflite_quantized.fixed_point import exp_on_negative_values, high_multiply
+from bittrue.importers.tflite_quantized.fixed_point import exp_on_negative_values
 from bittrue.importers.tflite_quantized.reader import Array, Importer, options
 from bittrue.importers.tflite_quantized.registry import rule
 from bittrue.importers.tflite_quantized.scaling import eight_bit_table
+from bittrue.ops.arithmetic import high_multiply
 from bittrue.targets.factors import quantized_multiplier
 
 INTEGER_BITS = 5  # of the exponent
