@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bittrue.vendor.sophgo.bmrt.tester import main
-from bittrue.vendor.sophgo.model_tool import NAMES, run
+from bittrue.vendor.sophgo import model_tool
+from bittrue.vendor.sophgo.bmrt import tester
 from bittrue.vendor.sophgo.shims import write_shims
 
 # The tools parse their own arguments.
@@ -18,30 +20,22 @@ AS_GIVEN: dict[str, Any] = {
 }
 
 
-@click.command("bmrt_test", **AS_GIVEN)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def bmrt_test_command(arguments: tuple[str, ...]) -> int:
-    """The vendor's runtime tester, drop-in: same options, lines, compare rule and exit codes (0, 255, 134).
+def vendor_tool(name: str, text: str, run: Callable[[Sequence[str]], int]) -> click.Command:
+    """A tool of the vendor's as a verb. text: its help in the list of verbs. run: arguments to exit code."""
 
-    \b
-    Example:
-      bittrue bmrt_test --context_dir net
-    """
-    return main(arguments)
-
-
-def model_tool_command(name: str) -> click.Command:
-    """The container tool under one of its names."""
-
-    @click.command(name, help=f"The vendor's container tool: {name} --info FILE.", **AS_GIVEN)
+    @click.command(name, help=text, **AS_GIVEN)
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def command(arguments: tuple[str, ...]) -> int:
-        return run(name, arguments)
+        return run(arguments)
 
     return command
 
 
-bm_model_command, tpu_model_command, model_tool_named_command = map(model_tool_command, NAMES)
+bmrt_test_command = vendor_tool("bmrt_test", "The vendor's runtime tester, drop-in.", tester.main)
+bm_model_command, tpu_model_command, model_tool_named_command = (
+    vendor_tool(name, f"The vendor's container tool: {name} --info FILE.", partial(model_tool.run, name))
+    for name in model_tool.NAMES
+)
 
 
 @click.command("shims")
