@@ -1,6 +1,6 @@
 """Measures Caffe models and writes the figures of docs/caffe.md, below its heading "Figures".
 
-    python tools/caffe_models.py SHARED docs/caffe.md
+    python -m tools.caffe_models SHARED docs/caffe.md
 
 SHARED is a folder with models/caffe, models/caffe-prototxt and data as this project's tests use it.
 """
@@ -24,7 +24,7 @@ from bittrue.importers import CaffeOptions
 from bittrue.importers.caffe.net import DROPPED_TYPES, INPUT_TYPES
 from bittrue.importers.caffe.read import read_prototxt
 from bittrue.ops.boxes import overlap
-from real_models import MNIST_IMAGES, Mnist, cosine, mnist_test_set, quantized_outputs
+from tools.real_models import MNIST_IMAGES, Mnist, cosine, mnist_test_set, quantized_outputs
 
 HEADING = "## Figures\n"
 CALIBRATION_IMAGES = 20
@@ -239,7 +239,7 @@ def main(shared: Path, out: Path) -> None:
     floats, simulated = models(shared)
     figures = [
         HEADING,
-        "Made by `python tools/caffe_models.py SHARED docs/caffe.md`.",
+        "Made by `python -m tools.caffe_models SHARED docs/caffe.md`.",
         "",
         f"Float graph (onnxruntime, host ops in numpy) against OpenCV {cv2.__version__}'s Caffe importer: the largest",
         "difference of each output over uniform noise and pictures.",
