@@ -215,19 +215,22 @@ def compile(
     quant_input: bool = False,
     quant_output: bool = False,
     float_layers: Iterable[str] = (),
+    winograd: bool = False,
     profile: Path | None = None,
     arith: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> QuantizedModel:
     """Quantizes a float graph and writes a context directory.
 
-    profile, arith: changed rules of the target. reference: float inputs of the reference run; random normal values from
+    winograd: 3x3 convolutions run as Winograd F(2,3) where the target has it. profile, arith: changed rules of the
+    target. reference: float inputs of the reference run; random normal values from
     `seed` without. The reference data comes from the numpy models of the ops. Raises what `quantize` raises, and
     DataError if the table is of another model.
     """
     if table and model_path:
         check_table(table, model_path)
-    options = QuantizeOptions(quant_input, quant_output, float_layers=frozenset(float_layers))
+    convolutions = frozenset(n.name for n in graph.nodes if winograd and n.op == "Conv")
+    options = QuantizeOptions(quant_input, quant_output, (), frozenset(float_layers), convolutions)
     model = quantize(graph, table.tensors if table else None, target, precision=precision, options=options)
     apply_profile(model, profile, arith)
     if reference is None:
