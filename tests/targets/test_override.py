@@ -40,7 +40,11 @@ def test_every_choice_runs_and_the_numpy_models_agree(target: str, rule: str, ch
             np.testing.assert_array_equal(value, expected[name], err_msg=name)
         labels = {str(n.attrs.get("evidence")) for n in model.graph.nodes}
         assert ("user" in labels) == (model.meta["changed_layers"] > 0)
-    unused = {"bm1682.fp32_recip", "bm1684.fp32_recip", "bm1684x.fp_order"}  # the shipped network has no division and no float layers there
+    unused = {
+        "bm1682.fp32_recip",
+        "bm1684.fp32_recip",
+        "bm1684x.fp_order",
+    }  # the shipped network has no division and no float layers there
     assert changed or rule in unused
 
 

@@ -135,8 +135,9 @@ def write_context_dir(
 ) -> ContextDir:
     """Writes a context directory: everything into a temporary folder beside it first, then renamed in.
 
-    inputs, outputs: one dict a stage (net-major), tensor name -> array; None: a model without reference data, and
-    data of an earlier model is removed. layers: outputs of every layer. manifest: entries for manifest.json; "files" with size and SHA-256 is added.
+    inputs, outputs: one dict a stage (net-major), tensor name -> array; None: a model without reference data, and data
+    of an earlier model is removed. layers: outputs of every layer. manifest: entries for manifest.json; "files" with
+    size and SHA-256 is added.
     Raises DataError when data and model do not fit or the folder cannot be written.
     """
     target = Path(path)
