@@ -108,6 +108,20 @@ def reference_of(model: QuantizedModel, feeds: Mapping[str, Array]) -> Reference
     return Reference(feeds, {n: v for n, v in values.items() if n not in feeds})
 
 
+def io_tensors(model: QuantizedModel, names: Iterable[str]) -> list[IoTensor]:
+    """Tensors of a network as a bmodel describes them."""
+    described = []
+    for name in names:
+        q, t = model.tensors.get(name), model.graph.types[name]
+        described.append(IoTensor(name, t.dtype, t.shape, q.scale if q else 1.0, q.zero_point if q else 0))
+    return described
+
+
+def graph_io(model: QuantizedModel) -> tuple[list[IoTensor], list[IoTensor]]:
+    """Inputs and outputs of a network."""
+    return io_tensors(model, model.graph.inputs), io_tensors(model, model.graph.outputs)
+
+
 def write_compiled(
     model: QuantizedModel,
     outdir: Path,
@@ -132,20 +146,17 @@ def write_compiled(
     if any(graph.types[o].dtype == "float32" for n in graph.nodes for o in n.outputs if o):
         flags |= FLAG_FLOAT_LAYERS
 
-    def io(name: str) -> IoTensor:
-        q, t = model.tensors.get(name), model.graph.types[name]
-        return IoTensor(name, t.dtype, t.shape, q.scale if q else 1.0, q.zero_point if q else 0)
-
+    inputs, outputs = graph_io(model)
     bmodel = build_bmodel(
         chip=load_target(model.target).profile.chip,
         net_name=net_name,
-        inputs=[io(n) for n in model.graph.inputs],
-        outputs=[io(n) for n in model.graph.outputs],
+        inputs=inputs,
+        outputs=outputs,
         coefficients=list(coefficients.items()),
         payload=pack_payload(sections, flags),
         ctx_size=-(-arena // PAGE) * PAGE,
         parts=[
-            Part([io(n) for n in read], [io(n) for n in made], host) for read, made, host in host_parts(model.graph)
+            Part(io_tensors(model, read), io_tensors(model, made), host) for read, made, host in host_parts(model.graph)
         ],
     )
     facts = {
@@ -156,5 +167,5 @@ def write_compiled(
     if reference is None:
         write_context_dir(outdir, bmodel, None, None, manifest={**facts, **manifest})
         return
-    feeds, outputs = dict(reference.feeds), reference.values(graph.outputs)
-    write_context_dir(outdir, bmodel, [feeds], [outputs], layers=layers, manifest={**facts, **manifest})
+    results = reference.values(graph.outputs)
+    write_context_dir(outdir, bmodel, [dict(reference.feeds)], [results], layers=layers, manifest={**facts, **manifest})

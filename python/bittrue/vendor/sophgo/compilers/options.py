@@ -45,8 +45,8 @@ UNKNOWN_FIELDS = Option("allow_unknown_fields", "bool", "skip fields of the prot
 
 @dataclass(frozen=True)
 class Compiler:
-    """framework: whose models it compiles. letter: of it, in the names of umodels. read: whether models of the framework
-    are read here at all."""
+    """framework: whose models it compiles. letter: of it, in the names of umodels. read: whether models of the
+    framework are read here at all."""
 
     framework: str
     letter: str
