@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx.defs
 
-from bittrue.errors import DataError, UsageError
+from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.graph.ir import Graph
 from bittrue.importers.caffe import CaffeOptions, load_caffe
 from bittrue.importers.caffe.net import INPUT_TYPES, read_net
@@ -25,7 +25,9 @@ from bittrue.quantize.floating import FLOAT_OPS
 from bittrue.quantize.model import QuantizedModel
 from bittrue.quantize.movement import MOVEMENT
 from bittrue.quantize.quantizer import quantize
-from bittrue.vendor.sophgo.compilers import umodel
+from bittrue.targets.loader import load_target
+from bittrue.targets.schema import Profile
+from bittrue.vendor.sophgo.umodel import open_int8
 
 Shape = tuple[int, ...]
 Declared = tuple[int | None, ...] | None  # None: the file does not say
@@ -121,11 +123,21 @@ def load(source: Source, shapes: Mapping[str, Shape], disabled_passes: Collectio
 
 
 def lower(source: Source, shapes: Mapping[str, Shape], target: str) -> Lowered:
-    """A network as the target computes it. Raises what `load`, `quantize` and `umodel.lower_int8` raise."""
-    if source.int8:
-        return Lowered(*umodel.lower_int8(source.model, source.weight, shapes, target))
+    """A network as the target computes it. Raises what `load`, `quantize` and `open_int8` raise, UnsupportedError for a
+    target without integers, and DataError for a umodel that was quantized for another one."""
+    if source.int8 and source.weight:
+        return _lower_int8(source, source.weight, shapes, load_target(target).profile)
     graph = load(source, shapes, FUSIONS if source.opt == 0 else ())
     return Lowered(graph, quantize(graph, None, target, precision="fp32"))
+
+
+def _lower_int8(source: Source, weight: Path, shapes: Mapping[str, Shape], target: Profile) -> Lowered:
+    if "int8" not in target.precisions:
+        raise UnsupportedError(f"target {target.chip} runs {', '.join(target.precisions)} only; {weight} is INT8")
+    opened = open_int8(source.model, weight, shapes=shapes, allow_unknown_fields=source.allow_unknown_fields)
+    if opened.model.target != target.name:
+        raise DataError(f"{weight}: quantized for {opened.model.target}, not for {target.name}")
+    return Lowered(opened.graph, opened.model)
 
 
 def resolve_shapes(

@@ -12,15 +12,12 @@ import numpy as np
 from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.containers.bmodel import write_atomic
 from bittrue.errors import DataError, MismatchError
-from bittrue.importers.caffe import CaffeOptions, load_caffe
-from bittrue.importers.caffe.net import active_layers
-from bittrue.importers.caffe.read import read_caffemodel, read_prototxt
-from bittrue.importers.caffe.schema import new_message
 from bittrue.vendor.sophgo.compilers.frontends import Shape, Source, load
 from bittrue.vendor.sophgo.compilers.log import Log
 from bittrue.vendor.sophgo.compilers.options import COMPILERS
 from bittrue.vendor.sophgo.compilers.reference_inputs import reference_inputs
-from bittrue.vendor.sophgo.compilers.to_caffe import KEPT_APART, CaffeNet, to_caffe
+from bittrue.vendor.sophgo.compilers.to_caffe import KEPT_APART, to_caffe
+from bittrue.vendor.sophgo.umodel import Network
 
 TOLERANCE = 1e-4  # of the largest value of an output: two float programs of one network
 
@@ -33,16 +30,19 @@ def generate(source: Source, shapes: Mapping[str, Shape], outdir: Path, compare:
     DataError for a folder that cannot be written.
     """
     graph = load(source, shapes, KEPT_APART)
-    net = to_caffe(graph) if source.tool == "bmneto" else _read(source, shapes)
+    net = to_caffe(graph, source.model) if source.tool == "bmneto" else _read(source, shapes)
     stem = f"bm_network_bmnet{COMPILERS[source.tool].letter}"
-    files = {f"{stem}_test_fp32.prototxt": net.text(), f"{stem}.fp32umodel": net.umodel()}
+    files = {
+        f"{stem}_test_fp32.prototxt": net.prototxt_text().encode(),
+        f"{stem}.fp32umodel": net.float_umodel().SerializeToString(deterministic=True),
+    }
     if compare:
         feeds = reference_inputs(graph, {}, seed)
         with tempfile.TemporaryDirectory() as folder:
-            prototxt, umodel = (Path(folder) / name for name in files)
-            prototxt.write_bytes(files[prototxt.name])
-            umodel.write_bytes(files[umodel.name])
-            again = load_caffe(prototxt, input_shapes=shapes, options=CaffeOptions(umodel, allow_unknown_fields=True))
+            paths = [Path(folder) / name for name in files]
+            for path in paths:
+                path.write_bytes(files[path.name])
+            again = Network.read(*paths, allow_unknown_fields=True).graph(shapes)
         _compare(FloatRunner(graph).run(feeds), FloatRunner(again).run(feeds), log)
     try:
         outdir.mkdir(parents=True, exist_ok=True)
@@ -62,24 +62,20 @@ def _compare(expected: Mapping[str, Any], got: Mapping[str, Any], log: Log) -> N
         log.line(f"output '{name}': the umodel's differs by {difference:g} at most")
 
 
-def _read(source: Source, shapes: Mapping[str, Shape]) -> CaffeNet:
-    """The layers of phase TEST with the shapes given to them, and their weights as they are: BatchNorm, Scale and
-    Convolution stay apart."""
-    proto = read_prototxt(source.model, allow_unknown_fields=source.allow_unknown_fields)
-    net = new_message("NetParameter")
-    net.name = proto.name
-    for name, shape in shapes.items():
-        if name in proto.input:
-            net.layer.add(name=name, type="Input", top=[name]).input_param.shape.add(dim=shape)
-    for layer in active_layers(proto):
-        kept = net.layer.add()
-        kept.CopyFrom(layer)
-        for field in ("include", "exclude", "blobs"):
-            kept.ClearField(field)
-        if kept.type == "Input":
-            del kept.input_param.shape[:]
-            for top in kept.top:
-                kept.input_param.shape.add(dim=shapes[top])
+def _read(source: Source, shapes: Mapping[str, Shape]) -> Network:
+    """The layers of phase TEST with the shapes given to their inputs, and their weights as they are: BatchNorm, Scale
+    and Convolution stay apart."""
     assert source.weight
-    blobs = read_caffemodel(source.weight)
-    return CaffeNet(net, {layer.name: blobs[layer.name] for layer in net.layer if layer.name in blobs})
+    net = Network.read(source.model, source.weight, allow_unknown_fields=source.allow_unknown_fields)
+    proto = net.proto
+    if proto.input:
+        proto.ClearField("input_dim")
+        proto.ClearField("input_shape")
+        for name in proto.input:
+            proto.input_shape.add(dim=shapes[name])
+    for layer in proto.layer:
+        if layer.type == "Input":
+            layer.input_param.ClearField("shape")
+            for top in layer.top:
+                layer.input_param.shape.add(dim=shapes[top])
+    return net

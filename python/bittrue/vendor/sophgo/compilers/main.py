@@ -9,12 +9,12 @@ from typing import Any
 
 from bittrue.errors import BittrueError, DataError, UnsupportedError, UsageError
 from bittrue.vendor.sophgo.arguments import HELP, Parsed
-from bittrue.vendor.sophgo.compilers import umodel
 from bittrue.vendor.sophgo.compilers.build import build, shapes_of
 from bittrue.vendor.sophgo.compilers.frontends import FRONTENDS, Source, lower
 from bittrue.vendor.sophgo.compilers.generate import generate
 from bittrue.vendor.sophgo.compilers.log import WARNING, Log
 from bittrue.vendor.sophgo.compilers.options import COMPILERS, DEFAULT_CHIP, as_arguments, shown
+from bittrue.vendor.sophgo.umodel import is_int8_umodel
 
 
 def run(name: str, arguments: Sequence[str]) -> int:
@@ -96,6 +96,8 @@ def _source(name: str, options: Parsed) -> Source:
         allow_unknown_fields=given("allow_unknown_fields", name == "bmnetu"),
         int8=given("prec") == "INT8",
     )
-    if name == "bmnetu" and source.weight:
-        umodel.check_precision(source.weight, options["prec"])
+    if name == "bmnetu" and source.weight and is_int8_umodel(source.weight) != source.int8:
+        raise DataError(
+            f"{weight}: {'an FP32' if source.int8 else 'an INT8'} umodel; --prec={options['prec']} says otherwise"
+        )
     return source

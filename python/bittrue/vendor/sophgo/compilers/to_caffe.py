@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from google.protobuf import text_format
 
 from bittrue.errors import UnsupportedError
 from bittrue.graph.ir import Graph, Node
 from bittrue.importers.caffe.schema import new_message
+from bittrue.vendor.sophgo.umodel import Network
 
 Array = np.ndarray[Any, Any]
 # Passes that join layers which a umodel must keep apart, for the options of calibration.
@@ -22,32 +22,10 @@ class NoLayerError(Exception):
     """Caffe has no layer for a node; the message is the reason."""
 
 
-@dataclass
-class CaffeNet:
-    """proto: the NetParameter. weights: blobs by layer name."""
-
-    proto: Any
-    weights: dict[str, list[Array]] = field(default_factory=dict)
-
-    def text(self) -> bytes:
-        """The structure as a prototxt."""
-        return str(text_format.MessageToString(self.proto, use_short_repeated_primitives=True)).encode()
-
-    def umodel(self) -> bytes:
-        """Names, types, connections and weights, as a caffemodel holds them."""
-        net = new_message("NetParameter")
-        net.name = self.proto.name
-        for layer in self.proto.layer:
-            entry = net.layer.add(name=layer.name, type=layer.type, bottom=layer.bottom, top=layer.top)
-            for array in self.weights.get(layer.name, []):
-                entry.blobs.add(data=array.ravel().tolist()).shape.dim.extend(array.shape)
-        return bytes(net.SerializeToString(deterministic=True))
-
-
 class Writer:
     """Adds the layers of one node."""
 
-    def __init__(self, graph: Graph, net: CaffeNet, node: Node) -> None:
+    def __init__(self, graph: Graph, net: Network, node: Node) -> None:
         self.graph, self.net, self.node = graph, net, node
 
     def shape(self, tensor: str) -> tuple[int, ...]:
@@ -100,9 +78,12 @@ def rule(*ops: str) -> Callable[[Callable[[Writer], None]], Callable[[Writer], N
     return register
 
 
-def to_caffe(graph: Graph) -> CaffeNet:
-    """Raises UnsupportedError that lists every node that no layer of Caffe stands for."""
-    net = CaffeNet(new_message("NetParameter"))
+def to_caffe(graph: Graph, model: Path) -> Network:
+    """The layers and weights of a float graph. model: the file it is of.
+
+    Raises UnsupportedError that lists every node that no layer of Caffe stands for.
+    """
+    net = Network(new_message("NetParameter"), {}, model, model)
     net.proto.name = graph.name
     problems = []
     for name in graph.inputs:
@@ -119,7 +100,7 @@ def to_caffe(graph: Graph) -> CaffeNet:
             problems.append(f"{node.name} ({node.op}): {e}")
     problems += [f"output '{o}': a constant" for o in graph.outputs if o in graph.constants]
     if problems:
-        raise UnsupportedError(f"{len(problems)} node(s) have no layer in Caffe: {'; '.join(problems)}")
+        raise UnsupportedError(f"{model}: {len(problems)} node(s) have no layer in Caffe: {'; '.join(problems)}")
     return net
 
 
