@@ -17,7 +17,7 @@ import onnx.defs
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.graph.ir import Graph
 from bittrue.importers.caffe import CaffeOptions, load_caffe
-from bittrue.importers.caffe.net import INPUT_TYPES, read_net
+from bittrue.importers.caffe.net import INPUT_TYPES, read_net, unwritten_blobs
 from bittrue.importers.caffe.read import read_prototxt
 from bittrue.importers.caffe.writer import RULES
 from bittrue.importers.onnx import declared_inputs, load_onnx
@@ -81,7 +81,7 @@ def _onnx_ops() -> set[str]:
 def _caffe_inputs(source: Source) -> dict[str, Declared]:
     proto = read_prototxt(source.model, allow_unknown_fields=source.allow_unknown_fields)
     try:
-        return dict(read_net(proto, {}).inputs)
+        return dict(read_net(proto, dict.fromkeys(unwritten_blobs(proto))).inputs)
     except DataError as e:
         raise DataError(f"{source.model}: {e}") from e
 
