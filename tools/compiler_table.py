@@ -12,7 +12,9 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 from bittrue import api
@@ -77,7 +79,8 @@ def compiled(model: Model, chip: str) -> str:
         source = Source(model.compiler, model.path, model.weight, options["opt"])
         start = time.perf_counter()
         try:
-            build(source, options, Log(model.compiler, ERROR))
+            with redirect_stdout(StringIO()):  # the lines at the end of each
+                build(source, options, Log(model.compiler, ERROR))
             seconds = time.perf_counter() - start
             s = api.verify(Path(folder) / "out").summary
         except BittrueError as e:

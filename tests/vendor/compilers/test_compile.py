@@ -63,7 +63,7 @@ def test_document_000(tool: Command, tmp_path: Path) -> None:
     assert code == 0 and text.count("cmp success") == 2
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 100), batch=st.integers(1, 3), dense=st.booleans(), target=st.sampled_from(["BM1682", "BM1684"])
 )

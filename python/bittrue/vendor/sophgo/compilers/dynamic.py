@@ -23,6 +23,7 @@ from bittrue.containers.build import read_compiled
 from bittrue.containers.payload import FLAG_BATCH_DYNAMIC, FLAG_HW_DYNAMIC
 from bittrue.errors import BittrueError, DataError, UnsupportedError, UsageError
 from bittrue.quantize.model import QuantizedModel
+from bittrue.runtime.session import Session
 from bittrue.vendor.sophgo.compilers.frontends import Shape, Source, lower
 from bittrue.vendor.sophgo.compilers.log import WARNING, Log
 
@@ -49,7 +50,7 @@ def dynamic_flags(source: Source, shapes: Mapping[str, Shape], target: str, log:
             reasons.append(f"{kind}: no input has it")
             continue
         try:
-            lower(source, others, target)
+            Session(lower(source, others, target).model.graph)  # checks what lowering takes for granted
             flags |= flag
         except BittrueError as e:
             reasons.append(f"{kind}: {e}")

@@ -11,7 +11,7 @@ import numpy as np
 
 from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.containers.bmodel import write_atomic
-from bittrue.errors import DataError, MismatchError
+from bittrue.errors import DataError, MismatchError, UnsupportedError
 from bittrue.vendor.sophgo.compilers.frontends import Shape, Source, load
 from bittrue.vendor.sophgo.compilers.log import Log
 from bittrue.vendor.sophgo.compilers.options import COMPILERS
@@ -29,14 +29,17 @@ def generate(source: Source, shapes: Mapping[str, Shape], outdir: Path, compare:
     Raises what loading raises, UnsupportedError that lists all nodes without a Caffe layer, MismatchError, and
     DataError for a folder that cannot be written.
     """
-    graph = load(source, shapes, KEPT_APART)
-    net = to_caffe(graph, source.model) if source.tool == "bmneto" else _read(source, shapes)
+    onnx = source.tool == "bmneto"
+    net = to_caffe(load(source, shapes, KEPT_APART), source.model) if onnx else _read(source, shapes)
+    if not net.weights:
+        raise UnsupportedError(f"{source.model}: no layer has weights, which are what a umodel holds")
     stem = f"bm_network_bmnet{COMPILERS[source.tool].letter}"
     files = {
         f"{stem}_test_fp32.prototxt": net.prototxt_text().encode(),
         f"{stem}.fp32umodel": net.float_umodel().SerializeToString(deterministic=True),
     }
     if compare:
+        graph = load(source, shapes)
         feeds = reference_inputs(graph, {}, seed)
         with tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder) / name for name in files]
