@@ -14,6 +14,7 @@ from tests.vendor.umodel.networks import make_case
 from bittrue import api
 from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.containers.bmodel import read_bmodel
+from bittrue.errors import UnsupportedError
 from bittrue.importers.caffe.read import read_caffemodel
 from bittrue.importers.onnx import load_onnx
 from bittrue.vendor.sophgo.compilers.to_caffe import KEPT_APART, to_caffe
@@ -76,6 +77,20 @@ def test_nodes_without_a_layer_are_all_listed(tool: Command, tmp_path: Path) -> 
     assert "3 node(s) have no layer in Caffe: e (Erf): no such layer; s (Sin): no such layer; c (Conv): padding" in text
 
 
+def test_shapes_that_the_weights_do_not_take(tool: Command, tmp_path: Path) -> None:
+    options = (f"-model={onnx_net(tmp_path / 'net.onnx', ('n', 'c', 12, 12))}", "-shapes=[1,5,12,12]", "-target=BM1684")
+    for mode in ("compile", "GenUmodel"):
+        code, text = tool("bmneto", *options, f"-mode={mode}", f"-outdir={tmp_path / 'x'}")
+        assert code in (3, 4) and "error: " in text and not (tmp_path / "x").exists()
+
+
+def test_outputs_that_caffe_would_not_return(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["a"], "first"), helper.make_node("Sigmoid", ["a"], ["y"], "second")]
+    model = onnx_file(tmp_path / "net.onnx", nodes, {}, outputs=("a", "y"))
+    with pytest.raises(UnsupportedError, match="output 'a': layer 'second' reads it as well"):
+        to_caffe(load_onnx(model, disabled_passes=KEPT_APART), model)
+
+
 def normal(*shape: int) -> np.ndarray:
     return RNG.standard_normal(shape).astype(np.float32)
 
@@ -131,7 +146,7 @@ def test_a_conversion_that_computes_something_else_writes_nothing(
     monkeypatch.setitem(module.RULES, "LeakyRelu", lambda w: w.add("ReLU"))
     options = (f"-model={model}", "-mode=GenUmodel", f"-outdir={tmp_path / 'x'}", "-target=BM1684")
     code, text = tool("bmneto", *options)
-    assert code == 1 and "error: output 'y': the umodel's 'y' differs by" in text and not (tmp_path / "x").exists()
+    assert code == 1 and "error: output 'y' of the umodel differs by" in text and not (tmp_path / "x").exists()
 
 
 def test_precision_and_batch_of_umodels(tool: Command, tmp_path: Path) -> None:

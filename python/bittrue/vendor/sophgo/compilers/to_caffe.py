@@ -99,6 +99,8 @@ def to_caffe(graph: Graph, model: Path) -> Network:
         except NoLayerError as e:
             problems.append(f"{node.name} ({node.op}): {e}")
     problems += [f"output '{o}': a constant" for o in graph.outputs if o in graph.constants]
+    read = graph.consumers()  # Caffe returns what nothing reads
+    problems += [f"output '{o}': layer '{read[o][0].name}' reads it as well" for o in graph.outputs if o in read]
     if problems:
         raise UnsupportedError(f"{model}: {len(problems)} node(s) have no layer in Caffe: {'; '.join(problems)}")
     return net
