@@ -102,6 +102,8 @@ def test_other_files_stay_unless_the_folder_is_cleaned(tool: Command, tmp_path: 
     assert names(out) == sorted(FILES + OURS)
     code, text = tool("bmnetc", *model, "-outdir", tmp_path, "-target=BM1684", "-clean")
     assert code == 2 and "net.prototxt lies in" in text and (tmp_path / "net.prototxt").exists()
+    code, text = tool("bmnetc", *model, "-outdir", out, "-target=BM1684", "-clean", "-log_dir", out / "logs")
+    assert code == 2 and "logs lies in" in text and (out / "compilation.bmodel").exists()
 
 
 def test_profile(tool: Command, tmp_path: Path) -> None:

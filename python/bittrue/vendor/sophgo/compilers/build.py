@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bittrue.compiler import to_sections
 from bittrue.containers.bmodel import write_atomic
-from bittrue.containers.context_dir import file_sha256
+from bittrue.containers.context_dir import INPUTS, IO_INFO, LAYERS, MANIFEST, MODEL, OUTPUTS, file_sha256
 from bittrue.errors import DataError, UsageError
 from bittrue.model_files import reference_feeds, reference_of, write_compiled
 from bittrue.quantize.model import QuantizedModel
@@ -28,6 +27,7 @@ from bittrue.vendor.sophgo.compilers.reference_inputs import parse_descs, refere
 
 Array = np.ndarray[Any, Any]
 PROFILE = "layer_profile.csv"
+FILES = {MODEL, INPUTS, OUTPUTS, IO_INFO, LAYERS, MANIFEST}
 
 
 def shapes_of(source: Source, options: Parsed) -> dict[str, Shape]:
@@ -39,9 +39,11 @@ def shapes_of(source: Source, options: Parsed) -> dict[str, Shape]:
 def build(source: Source, options: Parsed, log: Log) -> None:
     """Compiles a network and writes its folder; nothing is written unless all of it succeeds.
 
-    Raises what `load` and `quantize` raise, MismatchError of the comparison, and what writing raises.
+    Raises what `lower` raises, MismatchError of the comparison, and what writing raises.
     """
     target, outdir = options["target"] or DEFAULT_CHIP, Path(options["outdir"])
+    if options["clean"]:
+        _check_cleanable(outdir, [source.model, source.weight, options["log_dir"]])
     shapes = shapes_of(source, options)
     lowered = lower(source, shapes, target)
     model = lowered.model
@@ -55,12 +57,7 @@ def build(source: Source, options: Parsed, log: Log) -> None:
         count = compare_layers(model, session, reference)
         log.line(f"compared {count} tensors of all layers with the reference: all equal")
     profile = _profile(model, session, feeds, log) if options["enable_profile"] else None
-    sections = {}
-    if flags:
-        sections[dynamic.SECTION] = dynamic.pack_source(source, to_sections(model, {})[1].values())
-    if options["clean"]:
-        _empty(outdir, source)
-    for names, side in ((model.graph.inputs, "input"), (model.graph.outputs, "output")):
+    for side, names in (("input", model.graph.inputs), ("output", model.graph.outputs)):
         for name in names:
             log.line(f"save_tensor {side} name [{name}]")
     write_compiled(
@@ -71,11 +68,13 @@ def build(source: Source, options: Parsed, log: Log) -> None:
         net_name=options["net_name"] or (source.model.stem if source.tool == "bmneto" else lowered.graph.name),
         arena=session.arena_bytes,
         flags=flags,
-        extra_sections=sections,
+        extra_sections=dynamic.source_section(source, model) if flags else {},
     )
     if profile:
         write_atomic(outdir / PROFILE, profile.encode())
-    else:
+    if options["clean"]:
+        _clean(outdir, {*FILES, PROFILE} if profile else FILES)
+    elif not profile:
         (outdir / PROFILE).unlink(missing_ok=True)  # of an earlier network
     log.stored(options["log-style"])
 
@@ -104,15 +103,20 @@ def _manifest(source: Source, options: Parsed, model: QuantizedModel) -> dict[st
     return {**facts, "seed": options["seed"], "descs": options.values.get("descs"), **model.meta}
 
 
-def _empty(outdir: Path, source: Source) -> None:
-    """Removes what a folder holds. Raises UsageError if the files of the model lie in it, DataError if it cannot be."""
-    if not outdir.is_dir():
-        return
-    for path in (source.model, source.weight, Path.cwd()):
-        if path and path.resolve().is_relative_to(outdir.resolve()):
+def _check_cleanable(outdir: Path, needed: Sequence[Path | str | None]) -> None:
+    """Raises UsageError if a needed path or the current folder lies in a folder that is to be emptied."""
+    for path in (*needed, Path.cwd()):
+        if path and Path(path).resolve().is_relative_to(outdir.resolve()):
             raise UsageError(f"--clean: {path} lies in {outdir}, which would be emptied")
+
+
+def _clean(outdir: Path, kept: Collection[str]) -> None:
+    """Removes everything else that a folder holds. Raises DataError if that cannot be."""
     try:
         for path in outdir.iterdir():
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name not in kept:
+                path.unlink()
     except OSError as e:
         raise DataError(f"{outdir}: cannot be emptied ({e.strerror or e})") from e

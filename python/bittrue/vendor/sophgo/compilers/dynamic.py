@@ -18,6 +18,7 @@ from typing import Any
 
 import onnx
 
+from bittrue.compiler import to_sections
 from bittrue.containers.bmodel import StageRef
 from bittrue.containers.build import read_compiled
 from bittrue.containers.payload import FLAG_BATCH_DYNAMIC, FLAG_HW_DYNAMIC
@@ -29,7 +30,7 @@ from bittrue.vendor.sophgo.compilers.log import WARNING, Log
 
 SECTION = "SRCE"  # of the payload: a ZIP archive of source.json and the files of the model
 FACTS, MODEL, WEIGHT = "source.json", "model", "weight"
-LARGEST_SOURCE = 1 << 31
+LARGEST_SOURCE = 3 << 29  # bytes; the payload has room for 2 GiB
 KINDS = {FLAG_BATCH_DYNAMIC: "batch", FLAG_HW_DYNAMIC: "height and width"}
 
 
@@ -61,12 +62,13 @@ def dynamic_flags(source: Source, shapes: Mapping[str, Shape], target: str, log:
     return flags
 
 
-def pack_source(source: Source, coefficients: Iterable[bytes]) -> bytes:
+def source_section(source: Source, model: QuantizedModel) -> dict[str, bytes]:
     """The files of a source for the payload, with a digest of the coefficients that were made of them.
 
     Raises UnsupportedError if they are too large for it.
     """
-    facts = {**asdict(source), "model": source.model.name, "coefficients": _digest(coefficients)}
+    coefficients = to_sections(model, {})[1]
+    facts = {**asdict(source), "model": source.model.name, "coefficients": _digest(coefficients.values())}
     facts["weight"] = source.weight.name if source.weight else None
     files = {FACTS: json.dumps(facts, sort_keys=True).encode(), MODEL: _model_bytes(source.model)}
     if source.weight:
@@ -74,13 +76,13 @@ def pack_source(source: Source, coefficients: Iterable[bytes]) -> bytes:
     size = sum(map(len, files.values()))
     if size >= LARGEST_SOURCE:
         raise UnsupportedError(
-            f"dyn: the files of the model have {size} bytes; a dynamic network carries them, below 2 GiB"
+            f"dyn: the files of the model have {size} bytes; a dynamic network carries up to 1.5 GiB"
         )
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, data in files.items():
             archive.writestr(zipfile.ZipInfo(name), data)
-    return packed.getvalue()
+    return {SECTION: packed.getvalue()}
 
 
 def _model_bytes(path: Path) -> bytes:
