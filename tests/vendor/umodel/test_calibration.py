@@ -259,3 +259,18 @@ def test_umodels_that_cannot_be_opened(quantized: Callable[..., tuple[QuantizedN
     path.write_bytes(b"\xff" * 20)
     with pytest.raises(DataError, match="not a umodel, or cut off"):
         open_int8(tmp_path / DEPLOY, path)
+
+
+def test_statistics_take_the_place_of_data(
+    quantized: Callable[..., tuple[QuantizedNetwork, str]], tool: Command, tmp_path: Path
+) -> None:
+    dist = tmp_path / "net.dist"
+    from_data, _ = quantized(f"-dump_dist={dist}", "-th_method=MAX")
+    other, _ = quantized(f"-load_dist={dist}", "-th_method=PERCENTILE9999")
+    again, _ = quantized(f"-load_dist={dist}", "-th_method=MAX")
+    assert again.quantization == from_data.quantization != other.quantization
+    arguments = (f"-model={tmp_path / 'net_test.prototxt'}", f"-weights={tmp_path / 'net.caffemodel'}")
+    code, text = tool("quantize", *arguments, f"-load_dist={dist}", "-th_method=ADMM")
+    assert code == 2 and "admm needs the values themselves" in text
+    code, text = tool("quantize", *arguments, f"-load_dist={dist}", "-graph_transform", "-merge_scale_to_conv")
+    assert code == 4 and "net.dist: statistics of" in text

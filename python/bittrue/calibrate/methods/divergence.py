@@ -16,7 +16,6 @@ import numpy as np
 import bittrue._core as _core
 from bittrue.calibrate.methods import Parameters, method
 from bittrue.calibrate.statistics import TensorStatistics
-from bittrue.errors import UsageError
 
 Array = np.ndarray[Any, Any]
 F = np.float32
@@ -40,6 +39,16 @@ def padded(hist: Array, width: float, levels: int) -> tuple[Array, np.float32]:
     return h, w
 
 
+def joined_bins(hist: Array, width: float, largest: float, bins: int) -> tuple[Array, float]:
+    """The used bins of a one-pass histogram, joined in equal groups so that at least `bins` remain where there are as
+    many [assumed]."""
+    used = min(hist.size, int(largest / width) + 1)
+    group = max(1, used // bins)
+    used = -(-used // group) * group
+    padded_hist = np.pad(hist[:used], (0, max(0, used - hist.size)))
+    return padded_hist.reshape(-1, group).sum(1), width * group
+
+
 def kl_published(hist: Array, width: float, levels: int) -> float:
     """Threshold of the published code: the first minimum over levels, 2 * levels, .. bins, in binary32."""
     h, w = padded(hist, width, levels)
@@ -48,17 +57,17 @@ def kl_published(hist: Array, width: float, levels: int) -> float:
 
 
 def threshold(stats: TensorStatistics, parameters: Parameters, kind: str) -> float:
-    hist, levels = np.asarray(stats.hist, np.int64), parameters.levels
+    hist, levels, width = np.asarray(stats.hist, np.int64), parameters.levels, stats.width
+    if parameters.one_pass:
+        hist, width = joined_bins(hist, width, stats.absmax, parameters.bins)
     if parameters.variant == "nvidia":
         kept = levels + int(np.argmin(divergences(hist, levels, 1, hist.size - 1, kind)))
-        return (kept + 0.5) * stats.width
-    if parameters.variant != "tpumlir":
-        raise UsageError(f"no variant '{parameters.variant}' of {kind}; known: tpumlir, nvidia")
+        return (kept + 0.5) * width
     if kind == "kl":
-        return kl_published(hist, stats.width, levels)
-    h, width = padded(hist, stats.width, levels)
-    return (1 + int(np.argmin(divergences(h, levels, levels, h.size, kind)))) * levels * float(width)
+        return kl_published(hist, width, levels)
+    h, w = padded(hist, width, levels)
+    return (1 + int(np.argmin(divergences(h, levels, levels, h.size, kind)))) * levels * float(w)
 
 
 for _kind in KINDS:
-    method(_kind, needs="histogram")(partial(threshold, kind=_kind))
+    method(_kind, "histogram", ("tpumlir", "nvidia"))(partial(threshold, kind=_kind))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,16 +43,15 @@ def _line(prototxt: Path, layer: str, key: str) -> str:
 
 
 def apply_fields(
-    network: Network, graph: Graph, computed: Mapping[str, Threshold], method: str, divergence: Callable[[], Table]
+    network: Network, graph: Graph, computed: Mapping[str, Threshold], method: str, divergence: Mapping[str, Threshold]
 ) -> Table:
     """Thresholds with the fields of the layers: a fixed `threshold`; else that of the strategy, times `th_scale`.
 
-    method: that of `computed`. divergence: thresholds by KL, asked for only if a layer wants them and `method` is no
-    divergence itself. Fields of a layer act on the results of the nodes that compute it; of layers that share a node
+    method: that of `computed`. divergence: thresholds by KL, for layers that want them where `method` is no divergence
+    itself. Fields of a layer act on the results of the nodes that compute it; of layers that share a node
     the last one counts.
     """
     table = dict(computed)
-    by_divergence: Table | None = None
     for layer in network.proto.layer:
         if not (layer.HasField("threshold") or layer.HasField("th_scale") or layer.th_strategy):
             continue
@@ -63,8 +62,7 @@ def apply_fields(
             if layer.th_strategy == USE_MAX:
                 row = replace(row, threshold=max(abs(row.min), abs(row.max)), method="max")
             elif layer.th_strategy == USE_KL and method not in DIVERGENCES:
-                by_divergence = by_divergence or divergence()
-                row = by_divergence[tensor]
+                row = divergence[tensor]
             row = replace(row, threshold=row.threshold * layer.th_scale)
             if layer.HasField("threshold"):
                 row = replace(row, threshold=layer.threshold)

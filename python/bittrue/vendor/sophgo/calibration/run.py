@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bittrue.calibrate import calibrate
-from bittrue.calibrate.data import Records
-from bittrue.calibrate.methods import Parameters
+from bittrue.calibrate import thresholds
+from bittrue.calibrate.collect import Statistics, collect
+from bittrue.calibrate.distribution import check_storable, read_distribution, storable_methods, write_distribution
+from bittrue.calibrate.methods import Parameters, find_method
 from bittrue.calibrate.table import CalibrationTable
 from bittrue.containers.bmodel import write_atomic
 from bittrue.errors import UnsupportedError, UsageError
@@ -113,28 +114,36 @@ def _rewrites(options: Parsed) -> Rewrites:
 def _calibrated(
     network: Network, deploy: Network, graph: Graph, source: DataSource, options: Parsed
 ) -> CalibrationTable:
-    """Thresholds from the data, with the fields of the layers."""
-    records = source.records(graph, network, options["iterations"])
-    found = counted(records)
-    if found < options["iterations"]:
-        warn_on_stderr(f"{source.path}: {found} records, {options['iterations']} iterations were asked for")
+    """Thresholds from the data or from stored statistics, with the fields of the layers."""
+    statistics = _statistics(network, graph, source, options)
     method = options["th_method"].lower()
-
-    def by(name: str) -> CalibrationTable:
-        return _table(graph, records, name, options["th_binnum"])
-
-    table = by(method)
+    table = thresholds(statistics, method)
     for layer in fields.merged_layers(deploy, graph):
         warn_on_stderr(f"layer '{layer.name}' is merged into another; its threshold fields have no effect")
     for name, row in table.tensors.items():
         if row.threshold <= SMALLEST and max(abs(row.min), abs(row.max)) <= SMALLEST:
             warn_on_stderr(f"layer {name} is all zeros")
-    table.tensors = fields.apply_fields(deploy, graph, table.tensors, method, lambda: by("kl").tensors)
+    table.tensors = fields.apply_fields(deploy, graph, table.tensors, method, thresholds(statistics, "kl").tensors)
     return table
 
 
-def _table(graph: Graph, records: Records, method: str, bins: int) -> CalibrationTable:
-    return calibrate(graph, records, method=method, parameters=Parameters(bins=bins))
+def _statistics(network: Network, graph: Graph, source: DataSource, options: Parsed) -> Statistics:
+    """What the threshold method needs, and KL for layers that ask for it; with dump_dist all that a file can hold."""
+    method = options["th_method"].lower()
+    if options["load_dist"]:
+        check_storable(method)
+        return read_distribution(Path(options["load_dist"]), graph)
+    records = source.records(graph, network, options["iterations"])
+    found = counted(records)
+    if found < options["iterations"]:
+        warn_on_stderr(f"{source.path}: {found} records, {options['iterations']} iterations were asked for")
+    parameters = Parameters(bins=options["th_binnum"])
+    if not options["dump_dist"]:
+        return collect(graph, records, [find_method(m) for m in {method, "kl"}], parameters)
+    check_storable(method)
+    statistics = collect(graph, records, storable_methods(parameters.variant), parameters)
+    write_distribution(Path(options["dump_dist"]), statistics, graph)
+    return statistics
 
 
 def _write(files: dict[Path, bytes]) -> None:
