@@ -24,6 +24,7 @@ from bittrue.importers import CaffeOptions
 from bittrue.importers.caffe.net import DROPPED_TYPES, INPUT_TYPES
 from bittrue.importers.caffe.read import read_prototxt
 from bittrue.ops.boxes import overlap
+from tools.caffe_shapes import SHAPES
 from tools.real_models import MNIST_IMAGES, Mnist, cosine, mnist_test_set, quantized_outputs
 
 HEADING = "## Figures\n"
@@ -69,12 +70,6 @@ CASES = [
         Preprocess(channels="BGR", mean=[103.94, 116.78, 123.68]),
     ),
 ]
-SHAPES = {
-    "examples__cifar10__cifar10_full_sigmoid_train_test_bn": {"data": (1, 3, 32, 32)},
-    "examples__mnist__lenet_train_test": {"data": (1, 1, 28, 28)},
-    "examples__mnist__mnist_autoencoder": {"data": (1, 1, 28, 28)},
-    "examples__siamese__mnist_siamese": {"data": (2, 1, 28, 28)},
-}
 
 
 def float_graph(shared: Path, case: Case) -> Graph:
