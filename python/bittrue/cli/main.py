@@ -29,7 +29,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "explain": ("explain", "explain_command", "why a layer differs, with proof"),
     "repro": ("repro", "repro_command", "one failing layer as a model of its own that fails alone"),
     "judge": ("judge", "judge_command", "a stored result again, under another policy"),
-    "audit": ("audit", "audit_command", "accuracy of the quantized model on labelled data"),
+    "audit": ("audit_group", "audit_group", "accuracy of the quantized model on data; classify, detect"),
     "sensitivity": ("sensitivity", "sensitivity_command", "which layers cost accuracy"),
     "tune": ("tune", "tune_command", "float layers under a budget, each step simulated"),
     "golden": ("golden", "golden_group", "golden data: make, verify, diff, promote with a reason"),
