@@ -4,6 +4,7 @@
 #include "bind/bind.h"
 #include "engine/errors.h"
 #include "metrics/compare.h"
+#include "metrics/divergence.h"
 #include "metrics/histogram.h"
 
 namespace py = pybind11;
@@ -74,6 +75,42 @@ py::dict compare(const py::array& r, const py::array& g, const std::array<int64_
   return as_dict(result);
 }
 
+using Counts = py::array_t<int64_t, py::array::c_style>;
+
+std::vector<int64_t> histogram_of(const Counts& counts, int64_t levels) {
+  if (levels < 1 || counts.ndim() != 1 || counts.size() < levels)
+    throw DataError("a histogram of at least as many bins as levels is needed");
+  return {counts.data(), counts.data() + counts.size()};
+}
+
+// Of the candidates that keep levels, 2 * levels, .. bins; the number of bins is a multiple of the levels.
+py::array_t<float> published_divergences(const Counts& counts, int64_t levels) {
+  const std::vector<int64_t> bins = histogram_of(counts, levels);
+  std::vector<float> result;
+  {
+    const py::gil_scoped_release release;
+    int64_t total = 0;
+    for (const int64_t c : bins) total += c;
+    const std::vector<float> rounded(bins.begin(), bins.end());
+    for (int64_t kept = levels; kept <= static_cast<int64_t>(bins.size()); kept += levels)
+      result.push_back(published_divergence(rounded, static_cast<float>(total), kept, levels));
+  }
+  return py::array_t<float>(static_cast<py::ssize_t>(result.size()), result.data());
+}
+
+// Of the candidates that keep levels, levels + step, .. up to `last` bins.
+py::array_t<double> divergences(const Counts& counts, int64_t levels, int64_t step, int64_t last, int kind) {
+  const std::vector<int64_t> bins = histogram_of(counts, levels);
+  if (step < 1 || last > counts.size() || kind < 0 || kind > 2) throw DataError("step, last or kind out of range");
+  std::vector<double> result;
+  {
+    const py::gil_scoped_release release;
+    for (int64_t kept = levels; kept <= last; kept += step)
+      result.push_back(divergence(bins, kept, levels, static_cast<Divergence>(kind)));
+  }
+  return py::array_t<double>(static_cast<py::ssize_t>(result.size()), result.data());
+}
+
 }  // namespace
 
 void bind_metrics(py::module_& m) {
@@ -89,6 +126,12 @@ void bind_metrics(py::module_& m) {
         return py::array_t<int64_t>(static_cast<py::ssize_t>(counts.size()), counts.data());
       },
       py::arg("x"), py::arg("width"), py::arg("bins"), "Counts of |x| > 0: bin = min(floor(|x| / width), bins - 1).");
+  m.def("published_divergences", &published_divergences, py::arg("counts"), py::arg("levels"),
+        "KL divergences (binary32) of the candidates that keep levels, 2 * levels, .. bins, as Sophgo's code.");
+  m.def("divergences", &divergences, py::arg("counts"), py::arg("levels"), py::arg("step"), py::arg("last"),
+        py::arg("kind"),
+        "Divergences of the candidates that keep levels, levels + step, .. last bins; kind 0 KL, 1 both "
+        "directions, 2 Jensen-Shannon.");
   m.def("compare", &compare<int8_t, uint8_t, int16_t, uint16_t, int32_t, uint32_t, int64_t, uint64_t, float, double>,
         py::arg("ref"), py::arg("got"), py::arg("shape"), py::arg("scale") = 0.0, py::arg("listed") = 16,
         "Counts, histogram and sums of two contiguous arrays of one type, seen as (outer, channels, inner).");

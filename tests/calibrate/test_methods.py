@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import bittrue._core as _core
 from bittrue.api import load_float
 from bittrue.calibrate import calibrate
 from bittrue.calibrate.data import Preprocess, Record, Records
 from bittrue.calibrate.methods import Parameters, find_method
-from bittrue.calibrate.methods.divergence import best_bins, jensen_shannon, symmetric
-from bittrue.calibrate.methods.kl import candidate_divergence, kl_all_candidates, kl_published, published_divergence
+from bittrue.calibrate.methods.divergence import divergences, kl_published
 from bittrue.calibrate.methods.mse import octav
 from bittrue.calibrate.statistics import TensorStatistics
 from bittrue.calibrate.table import CalibrationTable, Threshold
@@ -46,21 +48,51 @@ def statistics(x: np.ndarray, top: int = 0) -> TensorStatistics:
 
 def test_published_kl(ha: np.ndarray) -> None:
     assert kl_published(ha, 1 / 2047, 128) == pytest.approx(0.50024426, abs=5e-9)
-    total = np.float32(ha.sum())
     want = [0.98448, 0.540853, 0.249809, 0.0940618, 0.0258703, 0.00394937, 0.000135763, 2.06966e-05, 2.62256e-05]
-    got = [published_divergence(ha.astype(np.float32), total, 128 * (m + 1), 128) for m in range(len(want))]
-    np.testing.assert_allclose(got, want, rtol=3e-6)
+    np.testing.assert_allclose(_core.published_divergences(ha, 128)[: len(want)], want, rtol=3e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 2**32 - 1), st.floats(0, 3))
+def test_published_divergences_are_those_of_the_steps_in_binary32(multiple: int, seed: int, sparse: float) -> None:
+    """Against the same steps with numpy scalars."""
+    random, f32 = np.random.default_rng(seed), np.float32
+    counts = np.maximum(0, random.integers(-10 * int(sparse * 10) - 1, 1000, 16 * multiple))
+    counts[-1] += 1
+    total = f32(counts.sum())
+    got = _core.published_divergences(counts, 16)
+    for m, value in enumerate(got):
+        kept = 16 * (m + 1)
+        bins = counts.astype(f32)
+        inside = last = f32(0)
+        for b in bins[:kept]:
+            inside = f32(inside + b)
+        last = bins[kept - 1]
+        for b in bins[kept:]:
+            last = f32(last + b)
+        p = np.append(bins[: kept - 1], last) / total
+        want = f32(0)
+        for j in range(kept):
+            group = bins[j // (m + 1) * (m + 1) : (j // (m + 1) + 1) * (m + 1)]
+            mass = f32(0)
+            for b in group:
+                mass = f32(mass + b)
+            filled = f32(max(1, np.count_nonzero(group)))
+            q = mass / filled / inside if inside and bins[j] else f32(0)
+            a, b = np.float64(p[j]), np.float64(q)
+            want = f32(np.float64(want) + a * (np.log10(a + 1e-30) - np.log10(b + 1e-30)))
+        assert np.isinf(value) if inside == 0 else value == pytest.approx(want, rel=1e-6, abs=1e-7)
 
 
 def test_all_candidates_kl(ha: np.ndarray) -> None:
-    assert kl_all_candidates(ha, 128) == 973
-    assert candidate_divergence(ha.astype(float), 973, 128) == pytest.approx(4.34543268391e-05, rel=1e-10)
+    values = divergences(ha, 128, 1, 2047)
+    assert 128 + np.argmin(values) == 973
+    assert values[973 - 128] == pytest.approx(4.34543268391e-05, rel=1e-10)
 
 
 @pytest.mark.parametrize(("i", "want"), [(4, 0.127892), (8, 0.043905), (9, 0.029645), (12, 0.039434), (16, 0.082489)])
 def test_worked_divergences(i: int, want: float) -> None:
-    h = np.array([40, 30, 20, 12, 8, 6, 4, 3, 2, 2, 1, 1, 0, 0, 0, 1], float)
-    assert candidate_divergence(h, i, 4) == pytest.approx(want, abs=5e-7)
+    assert divergences(D16, 4, 1, 16)[i - 4] == pytest.approx(want, abs=5e-7)
 
 
 def test_octav(w: np.ndarray) -> None:
@@ -231,19 +263,14 @@ D16 = np.array([40, 30, 20, 12, 8, 6, 4, 3, 2, 2, 1, 1, 0, 0, 0, 1])
 
 
 def test_symmetric_divergences(ha: np.ndarray) -> None:
-    assert (best_bins(D16, 4, 4, 16, symmetric), best_bins(D16, 4, 4, 16, jensen_shannon)) == (12, 8)
-    assert best_bins(D16, 4, 1, 15, symmetric) == best_bins(D16, 4, 1, 15, jensen_shannon) == 9
-    assert best_bins(ha, 128, 128, 2048, symmetric) == best_bins(ha, 128, 128, 2048, jensen_shannon) == 1024
-    assert best_bins(ha, 128, 1, 2047, symmetric) == 972
-    assert best_bins(ha, 128, 1, 2047, jensen_shannon) == 970
-    stats = TensorStatistics("t", hist=ha, width=1 / 2048)
-    for name, bins in (("symkl", 972), ("jsd", 970)):
-        threshold = find_method(name).threshold(stats, Parameters(variant="nvidia"))
-        assert threshold == pytest.approx((bins + 0.5) / 2048, rel=1e-12)
-        with pytest.raises(UsageError, match="variant"):
-            find_method(name).threshold(stats, Parameters(variant="native"))
-    small = TensorStatistics("t", hist=D16, width=1.0)
-    assert find_method("symkl").threshold(small, Parameters(levels=4)) == 12
+    def kept(hist: np.ndarray, levels: int, step: int, last: int, kind: str) -> int:
+        return levels + step * int(np.argmin(divergences(hist, levels, step, last, kind)))
+
+    assert (kept(D16, 4, 4, 16, "symkl"), kept(D16, 4, 4, 16, "jsd")) == (12, 8)
+    assert kept(D16, 4, 1, 15, "symkl") == kept(D16, 4, 1, 15, "jsd") == 9
+    assert kept(ha, 128, 128, 2048, "symkl") == kept(ha, 128, 128, 2048, "jsd") == 1024
+    assert kept(ha, 128, 1, 2047, "symkl") == 972
+    assert kept(ha, 128, 1, 2047, "jsd") == 970
 
 
 def of_record(name: str, x: np.ndarray, **parameters: object) -> float:

@@ -94,8 +94,8 @@ def test_the_last_of_a_repeated_option_counts() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("-modle=a", "no option --modle; did you mean --model?"),
-        ("-model=a -zzzz", "no option --zzzz$"),
+        ("-modle=a", "no option 'modle'; did you mean 'model'"),
+        ("-model=a -zzzz", "no option 'zzzz'$"),
         ("", "--model is necessary"),
         ("-model", "--model needs a value"),
         ("-model=a -opt=3", "--opt=3: one of 0, 1, 2 is needed"),

@@ -1,11 +1,13 @@
 """Statistics of activations over a data set, and the histogram of absolute values.
 
-Two passes: the first finds minimum, maximum and sums, the second counts (mode "two-pass"); the histogram "tpumlir"
-reproduces the published Sophgo code in one pass (evidence: source).
+Histogram modes: "two-pass" finds the range first and counts in a second pass; "one-pass" counts in bins whose width is
+a power of two, so that neither the order of the records nor their division into parts matters; "tpumlir" reproduces the
+published Sophgo code in one pass (evidence: source).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +18,15 @@ from bittrue.errors import DataError
 
 Array = np.ndarray[Any, Any]
 LARGEST_HISTOGRAM = 8_000_000
+DYADIC_BINS = 1 << 16
 
 
 @dataclass
 class TensorStatistics:
     """What the threshold methods need. hist counts |x| > 0 in bins of `width`; top holds the largest |x|, descending.
 
-    per_record: one number for every record, of methods that need raw values.
+    top_complete: whether `top` holds every value. per_record: one number for every record, by the method that needs raw
+    values.
     """
 
     name: str
@@ -33,7 +37,8 @@ class TensorStatistics:
     hist: Array = field(default_factory=lambda: np.zeros(0, np.int64))
     width: float = 0.0
     top: Array = field(default_factory=lambda: np.zeros(0, np.float32))
-    per_record: list[float] = field(default_factory=list)
+    top_complete: bool = True
+    per_record: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def absmax(self) -> float:
@@ -60,6 +65,7 @@ class TensorStatistics:
         both = np.concatenate([self.top, np.abs(x, dtype=np.float32).ravel()])
         if both.size > count:
             both = np.partition(both, both.size - count)[both.size - count :]
+            self.top_complete = False
         self.top = np.sort(both)[::-1]
 
     def count(self, x: Array, bins: int) -> None:
@@ -70,6 +76,25 @@ class TensorStatistics:
             self.hist = np.zeros(bins, np.int64)
             self.width = self.absmax / bins
         self.hist += _core.abs_histogram(np.ascontiguousarray(x, np.float32), self.width, bins)
+
+    def count_dyadic(self, x: Array) -> None:
+        """One record of the one-pass histogram: 2^16 bins up to a power of two above the largest value; when it grows,
+        neighbouring bins are added."""
+        largest = float(np.abs(x).max(initial=0))
+        if largest == 0:
+            return
+        width = 2.0 ** (math.frexp(largest)[1]) / DYADIC_BINS
+        if not self.hist.size:
+            self.hist, self.width = np.zeros(DYADIC_BINS, np.int64), width
+        self.widen(width)
+        self.hist += _core.abs_histogram(np.ascontiguousarray(x, np.float32), self.width, DYADIC_BINS)
+
+    def widen(self, width: float) -> None:
+        """Bins of the one-pass histogram as wide as a larger power of two."""
+        while self.width < width:
+            folded = self.hist.reshape(-1, 2).sum(1)
+            self.hist = np.concatenate([folded, np.zeros(DYADIC_BINS - folded.size, np.int64)])
+            self.width *= 2
 
     def count_growing(self, x: Array, bins: int) -> None:
         """One record of the published one-pass histogram: new bins of equal width are appended as the range grows."""

@@ -8,9 +8,20 @@ from typing import Any
 import click
 
 from bittrue import api
-from bittrue.calibrate.methods import METHODS, Parameters
+from bittrue.calibrate import thresholds
+from bittrue.calibrate.collect import collect
+from bittrue.calibrate.distribution import (
+    check_storable,
+    merge_distributions,
+    read_distribution,
+    storable_methods,
+    write_distribution,
+)
+from bittrue.calibrate.methods import METHODS, Parameters, find_method
 from bittrue.cli.data_options import preprocess_from, preprocess_options
 from bittrue.cli.model_options import data_layer_records, load_model, model_options
+from bittrue.containers.context_dir import file_sha256
+from bittrue.errors import UsageError
 
 
 @click.command("calibrate")
@@ -25,6 +36,14 @@ from bittrue.cli.model_options import data_layer_records, load_model, model_opti
 @click.option("--bins", type=click.IntRange(128), default=2048, show_default=True)
 @click.option("--percentile", type=click.FloatRange(0, 1), default=0.9999, show_default=True)
 @click.option("--iterations", type=click.IntRange(1), help="Use only the first N samples.")
+@click.option("--one-pass", is_flag=True, help="Histogram that does not depend on the order of the records.")
+@click.option("--dump-dist", type=click.Path(path_type=Path), help="Also write the statistics to this file (.npz).")
+@click.option(
+    "--load-dist",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Statistics in place of data; several files of different records are merged.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Table; JSON if named *.json.")
 @model_options
 @preprocess_options
@@ -36,6 +55,9 @@ def calibrate_command(
     bins: int,
     percentile: float,
     iterations: int | None,
+    one_pass: bool,
+    dump_dist: Path | None,
+    load_dist: tuple[Path, ...],
     output: Path,
     **options: Any,
 ) -> None:
@@ -45,14 +67,29 @@ def calibrate_command(
     Example:
       bittrue calibrate model.onnx --data images/ --method kl --mean 127 --scale 0.0078125 -o model.table
       bittrue calibrate test.prototxt --weights net.caffemodel --shape data=1x3x224x224 -o net.table
+      bittrue calibrate model.onnx --data images/ --dump-dist net.npz -o kl.table
+      bittrue calibrate model.onnx --load-dist net.npz --method percentile9999 -o percentile.table
     """
+    if load_dist and (data or dump_dist):
+        raise UsageError("--load-dist takes the place of --data and --dump-dist")
     graph = load_model(model, options)
-    if data is None:
-        records = data_layer_records(model, graph, options, iterations)
-    else:
-        records = api.records(graph, data, preprocess_from(options), iterations)
-    parameters = Parameters(bins=bins, percentile=percentile, variant=variant)
     weights = options["weights"] or model  # the file whose digest tells tables of other models apart
-    table = api.calibrate(graph, records, method=method, parameters=parameters, model_path=weights, progress=True)
+    sha256 = file_sha256(weights)
+    if load_dist:
+        check_storable(method)
+        statistics = merge_distributions(load_dist, [read_distribution(p, graph) for p in load_dist])
+    else:
+        if data is None:
+            records = data_layer_records(model, graph, options, iterations)
+        else:
+            records = api.records(graph, data, preprocess_from(options), iterations)
+        parameters = Parameters(bins=bins, percentile=percentile, variant=variant, one_pass=one_pass)
+        if dump_dist:
+            check_storable(method)
+        methods = storable_methods(variant) if dump_dist else [find_method(method)]
+        statistics = collect(graph, records, methods, parameters, progress=True)
+    table = thresholds(statistics, method, model_sha256=sha256)
+    if dump_dist:
+        write_distribution(dump_dist, statistics, graph)
     table.write(output)
     click.echo(f"{output}: {len(table.tensors)} tensors, {table.samples} samples, method {table.method}")

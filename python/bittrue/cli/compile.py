@@ -14,6 +14,20 @@ from bittrue.cli.arithmetic_options import arithmetic_options
 from bittrue.cli.data_options import preprocess_from, preprocess_options
 from bittrue.cli.model_options import load_model, model_options
 from bittrue.errors import UsageError
+from bittrue.graph.ir import Graph
+from bittrue.quantize.float_sets import FLOAT_SETS
+
+
+def kept_in_float(graph: Graph, layers: str | None, options: dict[str, Any]) -> set[str]:
+    """Layers that stay in float, by their list and by the three sets. Raises UsageError for unknown names in a set."""
+    chosen = set(read_layer_list(layers)) if layers else set()
+    known = {n.name for n in graph.nodes}
+    for option, set_of in FLOAT_SETS.items():
+        names = read_layer_list(options[option]) if options[option] else []
+        if unknown := [n for n in names if n not in known]:
+            raise UsageError(f"--{option.replace('_', '-')}: no layer '{unknown[0]}'")
+        chosen |= set_of(graph, names) if names else set()
+    return chosen
 
 
 @click.command("compile")
@@ -29,6 +43,9 @@ from bittrue.errors import UsageError
 @click.option("--quant-input", is_flag=True, help="The network takes quantized inputs.")
 @click.option("--quant-output", is_flag=True, help="The network returns quantized outputs.")
 @click.option("--float-layers", metavar="FILE|A,B", help="Layers that stay in float, as `tune --write-layers` writes.")
+@click.option("--fpfwd-inputs", metavar="A,B", help="These layers and all before them stay in float.")
+@click.option("--fpfwd-outputs", metavar="A,B", help="These layers and all after them stay in float.")
+@click.option("--fpfwd-blocks", metavar="A,B", help="These layers, up to the next computing one, stay in float.")
 @arithmetic_options()
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random reference inputs without --data.")
 @model_options
@@ -84,7 +101,7 @@ def compile_command(
         model_path=weights,
         quant_input=quant_input,
         quant_output=quant_output,
-        float_layers=read_layer_list(float_layers) if float_layers else (),
+        float_layers=kept_in_float(graph, float_layers, options),
         **changes,
         seed=seed,
     )

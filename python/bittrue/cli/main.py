@@ -42,6 +42,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "bm_model.bin": ("vendor", "bm_model_command", "the vendor's container tool, --verb spelling"),
     "tpu_model": ("vendor", "tpu_model_command", "the same under its later name"),
     "model_tool": ("vendor", "model_tool_named_command", "the same under its newest name"),
+    "calibration_use_pb": ("vendor", "calibration_command", "the vendor's calibrator: float umodel to INT8 umodel"),
     "shims": ("vendor", "shims_command", "launchers named as the vendor's tools"),
     "doctor": ("doctor", "doctor_command", "what this machine offers"),
 }

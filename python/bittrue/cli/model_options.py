@@ -13,13 +13,19 @@ from bittrue.calibrate.data import Records
 from bittrue.calibrate.transform import Transform
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.graph.ir import Graph
+from bittrue.graph.rewrites import Rewrites
 from bittrue.importers import CaffeOptions, load_float_graph
 from bittrue.importers.caffe.data_layer import read_data_layer
 
 
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options that say how a model file is read."""
+    """Adds the options that say how a model file is read and rewritten before quantization."""
     for option in (
+        click.option("--pad-value", type=float, default=0.0, help="Convolutions pad with this value instead of 0."),
+        click.option("--group-channels", is_flag=True, help="Split convolutions by the range of output channels."),
+        click.option(
+            "--equalize", type=click.Choice(["exact", "powers_of_two"]), help="Equalize channels of layer pairs."
+        ),
         click.option("--exact-prior-sizes", is_flag=True, help="Caffe: PriorBox keeps fractions of its sizes."),
         click.option("--allow-unknown-fields", is_flag=True, help="Caffe: skip fields the schema does not know."),
         click.option("--random-weights", type=int, help="Caffe: random weights from this seed."),
@@ -44,7 +50,8 @@ def data_layer_records(model: Path, graph: Graph, options: dict[str, Any], limit
 
 
 def load_model(model: Path, options: dict[str, Any], disabled_passes: Collection[str] = ()) -> Graph:
-    """The float graph of a model file, read as the options say. Raises what `load_float_graph` raises."""
+    """The float graph of a model file, read and rewritten as the options say, with a remark on stderr for every
+    rewrite. Raises what `load_float_graph` raises."""
     caffe = CaffeOptions(
         options["weights"],
         options["random_weights"],
@@ -52,4 +59,8 @@ def load_model(model: Path, options: dict[str, Any], disabled_passes: Collection
         options["exact_prior_sizes"],
     )
     shapes = api.parse_shapes(options["shapes"])
-    return load_float_graph(model, input_shapes=shapes, disabled_passes=disabled_passes, caffe=caffe)
+    graph = load_float_graph(model, input_shapes=shapes, disabled_passes=disabled_passes, caffe=caffe)
+    rewrites = Rewrites(options["equalize"] or "", options["group_channels"], options["pad_value"])
+    for note in rewrites.apply(graph):
+        click.echo(f"{model}: {note}", err=True)
+    return graph

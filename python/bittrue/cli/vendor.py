@@ -11,6 +11,7 @@ import click
 
 from bittrue.vendor.sophgo import model_tool
 from bittrue.vendor.sophgo.bmrt import tester
+from bittrue.vendor.sophgo.calibration import run as calibration
 from bittrue.vendor.sophgo.shims import write_shims
 
 # The tools parse their own arguments.
@@ -35,6 +36,10 @@ bmrt_test_command = vendor_tool("bmrt_test", "The vendor's runtime tester, drop-
 bm_model_command, tpu_model_command, model_tool_named_command = (
     vendor_tool(name, f"The vendor's container tool: {name} --info FILE.", partial(model_tool.run, name))
     for name in model_tool.NAMES
+)
+
+calibration_command = vendor_tool(
+    "calibration_use_pb", "The vendor's calibrator: float umodel to INT8 umodel.", calibration.run
 )
 
 

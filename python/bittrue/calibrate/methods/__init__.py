@@ -23,51 +23,68 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Parameters:
-    """Parameters of the methods. levels: quantization levels of one sign (128 for 8 bits)."""
+    """Parameters of the methods. levels: quantization levels of one sign (128 for 8 bits). one_pass: the histogram does
+    not depend on the order of the records (see `bittrue.calibrate.statistics`), in place of the variant's own."""
 
     bins: int = 2048
     levels: int = 128
     percentile: float = 0.9999
     variant: str = "tpumlir"
+    one_pass: bool = False
+
+    @property
+    def histogram(self) -> str:
+        """Mode of the histogram."""
+        return "one-pass" if self.one_pass else "tpumlir" if self.variant == "tpumlir" else "two-pass"
 
 
 @dataclass(frozen=True)
 class Method:
-    """record: the number of one record, for methods that average over records."""
+    """record: the number of one record, for methods that average over records. variants: those it has, if it asks."""
 
     name: str
     needs: str
     threshold: Callable[[TensorStatistics, Parameters], float]
     record: Callable[[Array, Parameters], float] | None = None
+    variants: tuple[str, ...] = ()
+
+    def has_variant(self, name: str) -> bool:
+        return not self.variants or name in self.variants
+
+    def check_variant(self, name: str) -> None:
+        """Raises UsageError for a variant that the method does not have."""
+        if not self.has_variant(name):
+            raise UsageError(f"no variant '{name}' of {self.name}; known: {', '.join(self.variants)}")
 
 
 METHODS: dict[str, Method] = {}
 
 
 def method(
-    name: str, needs: str = ""
+    name: str, needs: str = "", variants: tuple[str, ...] = ()
 ) -> Callable[[Callable[[TensorStatistics, Parameters], float]], Callable[[TensorStatistics, Parameters], float]]:
     """Registers the decorated function."""
 
     def register(
         function: Callable[[TensorStatistics, Parameters], float],
     ) -> Callable[[TensorStatistics, Parameters], float]:
-        METHODS[name] = Method(name, needs, function)
+        METHODS[name] = Method(name, needs, function, None, variants)
         return function
 
     return register
 
 
 def mean_of_records(
-    name: str,
+    name: str, variants: tuple[str, ...] = ()
 ) -> Callable[[Callable[[Array, Parameters], float]], Callable[[Array, Parameters], float]]:
     """Registers the decorated function of one record's values; the threshold is the mean over the records."""
 
     def mean(stats: TensorStatistics, parameters: Parameters) -> float:
-        return math.fsum(stats.per_record) / len(stats.per_record)  # exact: the order of the records does not matter
+        values = stats.per_record[name]
+        return math.fsum(values) / len(values)  # exact: the order of the records does not matter
 
     def register(function: Callable[[Array, Parameters], float]) -> Callable[[Array, Parameters], float]:
-        METHODS[name] = Method(name, "records", mean, function)
+        METHODS[name] = Method(name, "records", mean, function, variants)
         return function
 
     return register

@@ -3,13 +3,10 @@
 import numpy as np
 
 from bittrue.calibrate.methods import Array, Parameters, mean_of_records
-from bittrue.errors import UsageError
 
 
-@mean_of_records("mse")
+@mean_of_records("mse", ("tpumlir", "native"))
 def mse(x: Array, parameters: Parameters) -> float:
-    if parameters.variant not in ("tpumlir", "native"):
-        raise UsageError(f"no variant '{parameters.variant}' of mse; known: tpumlir, native")
     return octav(x, published=parameters.variant == "tpumlir")
 
 

@@ -50,7 +50,7 @@ def _input_types(net: Net) -> dict[str, TensorType]:
     return types
 
 
-def _write_layers(graph: Graph, net: Net, blobs: Blobs, options: CaffeOptions) -> None:
+def _write_layers(graph: Graph, net: Net, blobs: Blobs, exact_prior_sizes: bool) -> None:
     """Raises UnsupportedError that lists all layers without a rule, or that their rules refuse; else DataError for the
     first layer whose weights do not fit."""
     problems: list[str] = []
@@ -61,7 +61,7 @@ def _write_layers(graph: Graph, net: Net, blobs: Blobs, options: CaffeOptions) -
             problems.append(f"layer '{layer.name}' ({layer.type or 'no type'}): no such layer")
         elif not lost.intersection(layer.bottoms):
             try:
-                _write(Writer(graph, layer, blobs, options.exact_prior_sizes))
+                _write(Writer(graph, layer, blobs, exact_prior_sizes))
                 continue
             except UnsupportedError as e:
                 problems.append(str(e))
@@ -93,6 +93,34 @@ def _write(w: Writer) -> None:
         raise w.error(f"{len(layer.tops)} results, it makes {len(layer.tops) - len(missing)}")
 
 
+def graph_of_net(
+    proto: Any,
+    blobs: Blobs,
+    *,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    disabled_passes: Collection[str] = (),
+    exact_prior_sizes: bool = False,
+) -> Graph:
+    """The float graph of a NetParameter and its weights.
+
+    The network is that of the TEST phase; losses and accuracies, and data that only they read, are left out; data
+    layers become inputs. Raises DataError and UnsupportedError that name the layer, UsageError for missing shapes.
+    """
+    given = dict(input_shapes or {})
+    net = read_net(proto, given)
+    unknown = sorted(set(given) - set(net.inputs))
+    if unknown:
+        raise UsageError(f"no input '{unknown[0]}'; the network has {', '.join(net.inputs) or 'none'}")
+    types = _input_types(net)
+    if not net.outputs:
+        raise DataError("the network has no outputs")
+    graph = Graph(net.name, inputs=list(types), outputs=net.outputs, types=types)
+    _write_layers(graph, net, blobs, exact_prior_sizes)
+    run_passes(graph, disabled_passes)
+    graph.check()
+    return graph
+
+
 def load_caffe(
     path: Path,
     *,
@@ -100,24 +128,17 @@ def load_caffe(
     disabled_passes: Collection[str] = (),
     options: CaffeOptions | None = None,
 ) -> Graph:
-    """See `bittrue.importers.load_float_graph`. The network is that of the TEST phase; losses and accuracies, and data
-    that only they read, are left out; data layers become inputs."""
+    """See `bittrue.importers.load_float_graph` and `graph_of_net`."""
     options = options or CaffeOptions()
     proto = read_prototxt(path, allow_unknown_fields=options.allow_unknown_fields)
-    given: dict[str, Any] = dict(input_shapes or {})
     try:
-        net = read_net(proto, given)
-        unknown = sorted(set(given) - set(net.inputs))
-        if unknown:
-            raise UsageError(f"no input '{unknown[0]}'; the network has {', '.join(net.inputs) or 'none'}")
-        types = _input_types(net)
-        if not net.outputs:
-            raise DataError("the network has no outputs")
-        graph = Graph(net.name, inputs=list(types), outputs=net.outputs, types=types)
-        _write_layers(graph, net, _blobs(path, options), options)
-        run_passes(graph, disabled_passes)
-        graph.check()
+        return graph_of_net(
+            proto,
+            _blobs(path, options),
+            input_shapes=input_shapes,
+            disabled_passes=disabled_passes,
+            exact_prior_sizes=options.exact_prior_sizes,
+        )
     except (DataError, UnsupportedError, UsageError) as e:
         named = str(e).startswith((f"{path}:", f"{options.weights}:"))
         raise type(e)(str(e) if named else f"{path}: {e}") from e
-    return graph

@@ -3,7 +3,6 @@ lists with or without brackets, brackets that the shell split, positional words 
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from bittrue.errors import UsageError
 from bittrue.vendor.sophgo.shapes import parse_shapes
+from bittrue.vendor.sophgo.spelling import nearest
 
 Kind = Literal["text", "path", "int", "float", "bool", "names", "shapes"]
 TRUE, FALSE = ("true", "t", "1", "yes", "y"), ("false", "f", "0", "no", "n")
@@ -121,8 +121,7 @@ class Tool:
         positive = byname.get(name.removeprefix("no"))
         if name.startswith("no") and positive and positive.kind == "bool":
             return positive, True
-        near = difflib.get_close_matches(name, byname, 1, 0.5)
-        raise UsageError(f"{self.name}: no option --{name}" + (f"; did you mean --{near[0]}?" if near else ""))
+        raise UsageError(f"{self.name}: no option '{name}'{nearest(name, byname)}")
 
     def _value(self, option: Option, text: str) -> Any:
         where = f"{self.name}: --{option.name}={text}"

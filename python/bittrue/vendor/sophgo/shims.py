@@ -11,7 +11,7 @@ from bittrue.errors import DataError
 from bittrue.vendor.sophgo.model_tool import NAMES
 
 # launcher -> the verb it calls
-SHIMS = {name: name for name in ("bmrt_test", *NAMES)}
+SHIMS = {name: name for name in ("bmrt_test", "calibration_use_pb", *NAMES)}
 # scripts that the vendor's documents source before anything else; nothing of them is needed here
 SOURCED = ("envsetup_cmodel.sh", "envsetup_pcie.sh")
 
