@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bittrue.audit.detection.decoders import DECODERS, Decoder, load_decoder
+from bittrue.audit.detection.decoders import DECODERS, Decoder, decoder_of, load_decoder
 from bittrue.audit.detection.drawing import most_different, shown_boxes, small_copy
 from bittrue.audit.detection.labels import read_labels
 from bittrue.audit.detection.run import DetectOptions, DetectResult, compare_detectors, pictures_of
@@ -16,12 +15,10 @@ from bittrue.audit.labels import read_classes
 from bittrue.audit.limits import Limit
 from bittrue.cli.audit_task import Entry, entry_of, finish_task, read_task, task_options
 from bittrue.errors import UsageError
-from bittrue.graph.ir import Graph
 
 _path = click.Path(path_type=Path)
 RULES = ("voc07", "voc", "coco50", "coco")
 LISTED_ROWS = 500  # pictures in the stored table
-LAYER_DECODERS = {"DetectionOutput": "ssd", "YoloDetection": "yolo"}
 
 
 @click.command("detect", short_help="Boxes of a detector, drawn on the pictures.")
@@ -134,16 +131,6 @@ def sentence(result: DetectResult) -> str:
         f"{result.matched} of {result.float_boxes} boxes found in {result.pictures} pictures, "
         f"{result.missing} missing, {result.extra} extra"
     )
-
-
-def decoder_of(graph: Graph) -> Decoder:
-    """The decoder of the detection layer that a network ends in. Raises UsageError for networks that end in another."""
-    ends: Sequence[str] = [n.op for n in graph.nodes if set(n.outputs) & set(graph.outputs)]
-    found = [LAYER_DECODERS[op] for op in ends if op in LAYER_DECODERS]
-    if len(found) != 1:
-        outputs = ", ".join(f"{n} {list(graph.types[n].shape)}" for n in graph.outputs)
-        raise UsageError(f"--decoder is needed for outputs {outputs}: one of {', '.join(DECODERS)}")
-    return load_decoder(found[0])
 
 
 def parse_rule(text: str) -> tuple[str, float]:

@@ -43,6 +43,9 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "tpu_model": ("vendor", "tpu_model_command", "the same under its later name"),
     "model_tool": ("vendor", "model_tool_named_command", "the same under its newest name"),
     "calibration_use_pb": ("vendor", "calibration_command", "the vendor's calibrator: float umodel to INT8 umodel"),
+    "classify_demo": ("vendor", "classify_demo_command", "the vendor's demo of a classifier: top-k in float and INT8"),
+    "detect_demo": ("vendor", "detect_demo_command", "the vendor's demo of a detector: boxes in a picture"),
+    "face_demo": ("vendor", "face_demo_command", "the same for faces"),
     "shims": ("vendor", "shims_command", "launchers named as the vendor's tools"),
     "doctor": ("doctor", "doctor_command", "what this machine offers"),
 }

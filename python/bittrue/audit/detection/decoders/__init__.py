@@ -6,7 +6,7 @@ returns objects whose coordinates are fractions of the input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
@@ -16,9 +16,12 @@ import numpy as np
 
 from bittrue.audit.detection.boxes import Detections
 from bittrue.errors import DataError, UsageError
+from bittrue.graph.ir import Graph
 
 Array = np.ndarray[Any, Any]
 Size = tuple[int, int]
+# layer that a network ends in -> the decoder of its rows
+LAYER_DECODERS = {"DetectionOutput": "ssd", "YoloDetection": "yolo"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,16 @@ def load_decoder(name: str) -> Decoder:
     if name not in DECODERS:
         raise UsageError(f"no decoder '{name}'; there are {', '.join(DECODERS)}")
     return DECODERS[name]
+
+
+def decoder_of(graph: Graph) -> Decoder:
+    """The decoder of the detection layer that a network ends in. Raises UsageError for networks that end in another."""
+    ends: Sequence[str] = [n.op for n in graph.nodes if set(n.outputs) & set(graph.outputs)]
+    found = [LAYER_DECODERS[op] for op in ends if op in LAYER_DECODERS]
+    if len(found) != 1:
+        outputs = ", ".join(f"{n} {list(graph.types[n].shape)}" for n in graph.outputs)
+        raise UsageError(f"--decoder is needed for outputs {outputs}: one of {', '.join(DECODERS)}")
+    return load_decoder(found[0])
 
 
 def rows_of(outputs: Mapping[str, Array], name: str, columns: int) -> Array:
