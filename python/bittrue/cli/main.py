@@ -29,7 +29,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "explain": ("explain", "explain_command", "why a layer differs, with proof"),
     "repro": ("repro", "repro_command", "one failing layer as a model of its own that fails alone"),
     "judge": ("judge", "judge_command", "a stored result again, under another policy"),
-    "audit": ("audit", "audit_command", "accuracy of the quantized model on labelled data"),
+    "audit": ("audit_group", "audit_group", "accuracy of the quantized model on data; classify, detect"),
     "sensitivity": ("sensitivity", "sensitivity_command", "which layers cost accuracy"),
     "tune": ("tune", "tune_command", "float layers under a budget, each step simulated"),
     "golden": ("golden", "golden_group", "golden data: make, verify, diff, promote with a reason"),
@@ -50,6 +50,9 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "tpu_model": ("vendor", "tpu_model_command", "the same under its later name"),
     "model_tool": ("vendor", "model_tool_named_command", "the same under its newest name"),
     "calibration_use_pb": ("vendor", "calibration_command", "the vendor's calibrator: float umodel to INT8 umodel"),
+    "classify_demo": ("vendor", "classify_demo_command", "the vendor's demo of a classifier: top-k in float and INT8"),
+    "detect_demo": ("vendor", "detect_demo_command", "the vendor's demo of a detector: boxes in a picture"),
+    "face_demo": ("vendor", "face_demo_command", "the same for faces"),
     "shims": ("vendor", "shims_command", "launchers named as the vendor's tools"),
     "doctor": ("doctor", "doctor_command", "what this machine offers"),
 }

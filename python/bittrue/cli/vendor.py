@@ -9,9 +9,11 @@ from typing import Any
 
 import click
 
-from bittrue.vendor.sophgo import model_tool
+from bittrue.vendor.sophgo import demos, model_tool
 from bittrue.vendor.sophgo.bmrt import tester
 from bittrue.vendor.sophgo.calibration import run as calibration
+from bittrue.vendor.sophgo.demos import classify as classify_demo
+from bittrue.vendor.sophgo.demos import detect as detect_demo
 from bittrue.vendor.sophgo.shims import write_shims
 
 # The tools parse their own arguments.
@@ -40,6 +42,18 @@ bm_model_command, tpu_model_command, model_tool_named_command = (
 
 calibration_command = vendor_tool(
     "calibration_use_pb", "The vendor's calibrator: float umodel to INT8 umodel.", calibration.run
+)
+
+classify_demo_command = vendor_tool(
+    demos.CLASSIFY, "The vendor's demo of a classifier: top-k in float and INT8.", classify_demo.run
+)
+detect_demo_command, face_demo_command = (
+    vendor_tool(
+        name,
+        f"The vendor's demo of a detector: {name} PROTOTXT UMODEL THRESHOLD PICTURE.",
+        partial(detect_demo.run, name),
+    )
+    for name in demos.DETECT
 )
 
 
