@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bittrue.audit.audit import DIVERGENCE_DB, AuditResult, run_audit
+from bittrue.audit.networks import dequantized
 from bittrue.audit.overflow import OverflowAudit, run_overflow
 from bittrue.audit.sensitivity import MixedNetwork, Sensitivity
 from bittrue.audit.sensitivity import run_sensitivity as sensitivity
@@ -275,11 +276,7 @@ def audit(
 
     def quantized(feeds: Mapping[str, Array]) -> dict[str, Array]:
         result = session.run(reference_feeds(model, feeds), trace=traced)
-        values = {}
-        for name, value in (*result.trace.items(), *result.outputs.items()):
-            q = model.tensors.get(name)
-            values[name] = (value.astype(np.float32) - q.zero_point) * np.float32(q.scale) if q else value
-        return values
+        return dequantized(model, result.trace | result.outputs)
 
     ops = {o: n for n in model.graph.nodes for o in n.outputs}
     facts = {n: (ops[n].op, str(ops[n].attrs.get("evidence", ""))) for n in traced}

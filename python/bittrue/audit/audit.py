@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bittrue.audit.errors import ErrorSums, as_rows, ranked
+from bittrue.audit.errors import ErrorSums, as_rows, paired_row, ranked
 from bittrue.audit.statistics import drop_interval, mcnemar, wilson
 from bittrue.calibrate.data import Record
 from bittrue.errors import DataError
@@ -97,11 +97,6 @@ def separation(
     return {"divergence": first, "lowest": lowest}
 
 
-def _margin(scores: Array, order: Array) -> float:
-    best = scores[order[:2]].astype(np.float64)
-    return float(best[0] - best[1]) if best.size > 1 else 0.0
-
-
 def run_audit(
     float_run: Run,
     quantized_run: Run,
@@ -141,15 +136,7 @@ def run_audit(
                     hits[key][1] += int(label in order[:5])
                 lost += int(order_f[0] == label and not same)
                 gained += int(order_q[0] == label and not same)
-            row = {
-                "sample": samples,
-                "key": record.key,
-                "label": label,
-                "float": int(order_f[0]),
-                "quantized": int(order_q[0]),
-                "margin": _margin(rows_f[i], order_f),
-                "quantized_margin": _margin(rows_q[i], order_q),
-            }
+            row = paired_row(samples, record.key, label, rows_f[i], rows_q[i])
             paired.append(row)
             if not same and len(flipped) < LISTED_FLIPS:
                 flipped.append({**row, **separation(f, q, layers, i, batch, divergence_db)})

@@ -48,6 +48,28 @@ def as_rows(scores: Array) -> Array:
     return scores.reshape(scores.shape[0] if scores.ndim > 1 else 1, -1)
 
 
+def paired_row(
+    sample: int, key: str, label: int | None, float_scores: Array, quantized_scores: Array
+) -> dict[str, Any]:
+    """What two networks make of one sample: the best class of both, and the margin between their two best scores."""
+    orders = ranked(float_scores), ranked(quantized_scores)
+    margins = [_margin(s, o) for s, o in zip((float_scores, quantized_scores), orders, strict=True)]
+    return {
+        "sample": sample,
+        "key": key,
+        "label": label,
+        "float": int(orders[0][0]),
+        "quantized": int(orders[1][0]),
+        "margin": margins[0],
+        "quantized_margin": margins[1],
+    }
+
+
+def _margin(scores: Array, order: Array) -> float:
+    best = scores[order[:2]].astype(np.float64)
+    return float(best[0] - best[1]) if best.size > 1 else 0.0
+
+
 @dataclass(frozen=True)
 class Score:
     """Network outputs against float over all samples: the worst output's SQNR (None without signal) and cosine, and

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
+from bittrue.calibrate.placement import place
 from bittrue.calibrate.transform import Transform
 from bittrue.containers.lmdb_folder import is_lmdb, read_lmdb
 from bittrue.errors import DataError
@@ -35,12 +36,29 @@ class Preprocess(BaseModel):
     fill: int = 114
 
 
+def open_picture(path: Path) -> Image.Image:
+    """Raises DataError for files that are no picture."""
+    try:
+        image = Image.open(path)
+        image.load()
+    except (OSError, SyntaxError, Image.DecompressionBombError) as e:  # Pillow raises SyntaxError for broken PNG chunks
+        raise DataError(f"{path}: not a readable picture ({e})") from e
+    return image
+
+
+def picture_size(type_: TensorType, options: Preprocess) -> tuple[int, int]:
+    """(width, height) of an input that takes pictures."""
+    h, w = type_.shape[2:] if options.layout == "NCHW" else type_.shape[1:3]
+    return w, h
+
+
 def picture(path: Path, type_: TensorType, options: Preprocess) -> Array:
     """One picture as a float32 batch of one. Raises DataError for unreadable files and shapes that are no picture."""
     if len(type_.shape) != 4:
         raise DataError(f"{path}: the input has shape {list(type_.shape)}, not that of a picture")
     channels_first = options.layout == "NCHW"
-    c, h, w = type_.shape[1:] if channels_first else (type_.shape[3], type_.shape[1], type_.shape[2])
+    w, h = picture_size(type_, options)
+    c = type_.shape[1 if channels_first else 3]
     order = options.channels or ("GRAY" if c == 1 else "RGB")
     if type_.shape[0] != 1:
         raise DataError(f"{path}: a picture fills a batch of one, the input has a batch of {type_.shape[0]}")
@@ -49,20 +67,12 @@ def picture(path: Path, type_: TensorType, options: Preprocess) -> Array:
             raise DataError(f"{path}: {key} has {len(values)} entries for {c} channels")
     if (order == "GRAY") != (c == 1):
         raise DataError(f"{path}: channel order {order} for an input of {c} channels")
-    try:
-        image: Image.Image = Image.open(path).convert("L" if order == "GRAY" else "RGB")
-    except (OSError, UnidentifiedImageError) as e:
-        raise DataError(f"{path}: not a readable picture ({e})") from e
-    if options.mode == "stretch":
-        image = image.resize((w, h), Image.Resampling.BILINEAR)
-    else:
-        pick = max if options.mode == "crop" else min
-        factor = pick(w / image.width, h / image.height)
-        size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-        image = image.resize(size, Image.Resampling.BILINEAR)
-        left, top = (w - size[0]) // 2, (h - size[1]) // 2
+    image = open_picture(path).convert("L" if order == "GRAY" else "RGB")
+    placed = place(image.size, (w, h), options.mode)
+    image = image.resize(placed.size, Image.Resampling.BILINEAR)
+    if placed.size != (w, h):
         canvas = Image.new(image.mode, (w, h), options.fill if order == "GRAY" else (options.fill,) * 3)
-        canvas.paste(image, (left, top))
+        canvas.paste(image, (placed.left, placed.top))
         image = canvas
     pixels = np.asarray(image, np.float32).reshape(h, w, c)
     if order == "BGR":
@@ -116,12 +126,17 @@ class Records:
         self.graph, self.options, self.limit, self.transform = graph, options, limit, transform
         if not path.exists():
             raise DataError(f"{path}: no such file or folder")
+        self.root = path if path.is_dir() else path.parent
+        self.labels: dict[Path, int] = {}
         self.files = self._files(path)
         if not self.files:
             raise DataError(f"{path}: no pictures, .npy or .npz files, and no LMDB")
 
-    @staticmethod
-    def _files(path: Path) -> Sequence[Path]:
+    def key(self, file: Path) -> str:
+        """How records of a file are called: by its path below the data's folder."""
+        return file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else str(file)
+
+    def _files(self, path: Path) -> Sequence[Path]:
         if is_lmdb(path):
             return [path]
         known = {".npy", ".npz", *PICTURES}
@@ -133,7 +148,16 @@ class Records:
             lines = [line.strip() for line in path.read_text().splitlines()]
         except UnicodeDecodeError as e:
             raise DataError(f"{path}: neither a known data file nor a list of files") from e
-        return [path.parent / line for line in lines if line and not line.startswith("#")]
+        return [self._listed(line) for line in lines if line and not line.startswith("#")]
+
+    def _listed(self, line: str) -> Path:
+        """The file of a line `PATH` or, as convert_imageset reads it, `PATH LABEL`."""
+        path, blank, label = line.rpartition(" ")
+        if not blank or not label.isdecimal() or (self.root / line).exists():
+            return self.root / line
+        file = self.root / path
+        self.labels[file] = int(label)
+        return file
 
     def __iter__(self) -> Iterator[Record]:
         count = 0
@@ -150,7 +174,9 @@ class Records:
             if len(self.graph.inputs) != 1:
                 raise DataError(f"{file}: a picture feeds one input, the network has {len(self.graph.inputs)}")
             name = self.graph.inputs[0]
-            yield Record(file.name, {name: picture(file, self.graph.types[name], self.options)})
+            label = self.labels.get(file)
+            feeds = {name: picture(file, self.graph.types[name], self.options)}
+            yield Record(self.key(file), feeds, None if label is None else np.asarray([label]))
             return
         if is_lmdb(file):
             yield from self._lmdb_records(file)
@@ -228,4 +254,4 @@ class Records:
                 feeds[name] = np.ascontiguousarray(part, type_.dtype)
                 if feeds[name].dtype.kind in "iu" and np.any(feeds[name] != part):
                     raise DataError(f"{file}: '{name}' takes {type_.dtype} codes, the file holds other values")
-            yield Record(f"{file.name}[{start}]", feeds, None if labels is None else labels[start : start + batch])
+            yield Record(f"{self.key(file)}[{start}]", feeds, None if labels is None else labels[start : start + batch])

@@ -1,4 +1,4 @@
-"""`bittrue audit MODEL --target T --data D`."""
+"""`bittrue audit [network] MODEL --target T --data D`."""
 
 from __future__ import annotations
 
@@ -15,20 +15,18 @@ from bittrue.audit.layers import read_layer_list
 from bittrue.audit.task import judge_task
 from bittrue.calibrate.data import Record
 from bittrue.cli.data_options import preprocess_from
-from bittrue.cli.float_model import FloatModel, float_model_options, read_float_model
+from bittrue.cli.float_model import FloatModel, float_model_options, quantized_models, read_float_model
 from bittrue.cli.output import audit_result, write_csv, write_reports
 from bittrue.containers.context_dir import ContextDir
 from bittrue.errors import MismatchError, UsageError
-from bittrue.quantize.context import QuantizeOptions
 from bittrue.quantize.model import QuantizedModel
-from bittrue.quantize.quantizer import quantize
 from bittrue.report.audit_text import render_audit
 from bittrue.report.result import Result
 
 _path = click.Path(path_type=Path)
 
 
-@click.command("audit")
+@click.command("network", short_help="Top-1, flips and layers; --overflow: accumulators. The default.")
 @click.argument("model", type=_path)
 @click.option("--target", "targets", help="Chip, or several separated by commas. Not for quantized models.")
 @click.option("--precision", default="int8", show_default=True)
@@ -140,13 +138,7 @@ def _float(
     tables: Tables,
 ) -> Result:
     """One entry per target; a single one stands for itself."""
-    thresholds = read.thresholds.tensors if read.thresholds else None
-    models = [
-        quantize(read.graph, thresholds, name, precision=precision, options=QuantizeOptions(float_layers=kept))
-        for name in dict.fromkeys(targets)
-    ]
-    for changed in models:
-        api.apply_profile(changed, **options.changes)
+    models = quantized_models(read, targets, precision, kept, options.changes)
     entries = [_entry(read, m, options, tables) for m in models]
     result = audit_result("audit", model.stem, models)
     result.audit = entries[0] if len(entries) == 1 else {"targets": entries}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from bittrue.cli.arithmetic_options import arithmetic_options
 from bittrue.cli.data_options import preprocess_from, preprocess_options
 from bittrue.cli.model_options import load_model, model_options
 from bittrue.graph.ir import Graph
+from bittrue.quantize.context import QuantizeOptions
+from bittrue.quantize.model import QuantizedModel
+from bittrue.quantize.quantizer import quantize
 
 _path = click.Path(path_type=Path)
 
@@ -71,3 +74,17 @@ def read_float_model(
         calibrating = api.records(graph, calibration or data, options, limit)
         thresholds = api.calibrate(graph, calibrating, method=method, model_path=weights)
     return FloatModel(graph, thresholds, records)
+
+
+def quantized_models(
+    read: FloatModel, targets: Iterable[str], precision: str, float_layers: frozenset[str], changes: dict[str, Any]
+) -> list[QuantizedModel]:
+    """The model quantized for each target, once each. changes: keywords of `bittrue.api.apply_profile`."""
+    thresholds = read.thresholds.tensors if read.thresholds else None
+    options = QuantizeOptions(float_layers=float_layers)
+    models = [
+        quantize(read.graph, thresholds, name, precision=precision, options=options) for name in dict.fromkeys(targets)
+    ]
+    for model in models:
+        api.apply_profile(model, **changes)
+    return models

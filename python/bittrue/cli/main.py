@@ -30,7 +30,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "explain": ("explain", "explain_command", "why a layer differs, with proof"),
     "repro": ("repro", "repro_command", "one failing layer as a model of its own that fails alone"),
     "judge": ("judge", "judge_command", "a stored result again, under another policy"),
-    "audit": ("audit", "audit_command", "accuracy of the quantized model on labelled data"),
+    "audit": ("audit_group", "audit_group", "accuracy of the quantized model on data; classify, detect"),
     "sensitivity": ("sensitivity", "sensitivity_command", "which layers cost accuracy"),
     "tune": ("tune", "tune_command", "float layers under a budget, each step simulated"),
     "golden": ("golden", "golden_group", "golden data: make, verify, diff, promote with a reason"),
@@ -47,6 +47,9 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "convert_imageset": ("vendor", "convert_imageset_command", "Caffe's tool: listed pictures as an LMDB of uint8"),
     "create_lmdb": ("vendor", "create_lmdb_command", "the vendor's tool: a folder of pictures as an LMDB of float32"),
     "lmdb_info": ("vendor", "lmdb_info_command", "the vendor's tool: the records of an LMDB"),
+    "classify_demo": ("vendor", "classify_demo_command", "the vendor's demo of a classifier: top-k in float and INT8"),
+    "detect_demo": ("vendor", "detect_demo_command", "the vendor's demo of a detector: boxes in a picture"),
+    "face_demo": ("vendor", "face_demo_command", "the same for faces"),
     "shims": ("vendor", "shims_command", "launchers named as the vendor's tools"),
     "doctor": ("doctor", "doctor_command", "what this machine offers"),
 }

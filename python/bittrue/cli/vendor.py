@@ -9,9 +9,11 @@ from typing import Any
 
 import click
 
-from bittrue.vendor.sophgo import convert_imageset, create_lmdb, model_tool
+from bittrue.vendor.sophgo import convert_imageset, create_lmdb, demos, model_tool
 from bittrue.vendor.sophgo.bmrt import tester
 from bittrue.vendor.sophgo.calibration import run as calibration
+from bittrue.vendor.sophgo.demos import classify as classify_demo
+from bittrue.vendor.sophgo.demos import detect as detect_demo
 from bittrue.vendor.sophgo.shims import write_shims
 from bittrue.vendor.sophgo.ufwio import lmdb_info
 
@@ -46,6 +48,18 @@ calibration_command = vendor_tool(
 convert_imageset_command, create_lmdb_command, lmdb_info_command = (
     vendor_tool(module.TOOL.name, module.TOOL.summary, module.run)
     for module in (convert_imageset, create_lmdb, lmdb_info)
+)
+
+classify_demo_command = vendor_tool(
+    demos.CLASSIFY, "The vendor's demo of a classifier: top-k in float and INT8.", classify_demo.run
+)
+detect_demo_command, face_demo_command = (
+    vendor_tool(
+        name,
+        f"The vendor's demo of a detector: {name} PROTOTXT UMODEL THRESHOLD PICTURE.",
+        partial(detect_demo.run, name),
+    )
+    for name in demos.DETECT
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 WORST_LAYERS = 5
 LISTED_FLIPS = 10
+LISTED_PICTURES = 10
 Content = dict[str, Any]
 
 
@@ -166,8 +167,69 @@ def _tune(content: Content, verbose: bool) -> list[str]:
     return lines
 
 
-PARTS: dict[str, Callable[[Content, bool], list[str]]] = {
+def _classify(content: Content, verbose: bool) -> list[str]:
+    lines = [f"  {content['samples']} samples, {content['labelled']} labelled"]
+    for r in content["rates"]:
+        ties = [f"{r['ties'][side]} {side}" for side in ("float", "quantized") if r["ties"][side]]
+        by_ties = f", by ties only: {' and '.join(ties)}" if ties else ""
+        lines.append(
+            f"  top-{r['k']:<3} float {r['float']:.4f}, quantized {r['quantized']:.4f}, difference {-r['drop']:+.4f}; "
+            f"lost {r['lost']}, gained {r['gained']}, McNemar p = {r['mcnemar_p']:.3g}{by_ties}"
+        )
+    lines.append(f"  {content['flips']} flipped: their best class changes ({content['agreement']:.4f} agree)")
+    shown = content["flipped"] if verbose else content["flipped"][:LISTED_FLIPS]
+    for f in shown:
+        label = "-" if f["label"] is None else f["label"]
+        lines.append(
+            f"  flipped: {f['key']} label {label}: {f['float']} -> {f['quantized']}, "
+            f"margin {f['margin']:.4g} -> {f['quantized_margin']:.4g}"
+        )
+    if content["flips"] > len(shown):
+        lines.append(f"  ... {content['flips'] - len(shown)} more flipped")
+    return lines
+
+
+def _detect(content: Content, verbose: bool) -> list[str]:
+    lines = [
+        f"  {content['pictures']} pictures, decoder {content['decoder']}, scores from {content['score']:g}, "
+        f"one object from an overlap of {content['overlap']:g}",
+        f"  float {content['float_boxes']} boxes, quantized {content['boxes']}: matched {content['matched']}, "
+        f"missing {content['missing']}, extra {content['extra']}",
+        f"  seen by the other with a lower score: missing {content['weak_missing']}, extra {content['weak_extra']}",
+        f"  overlap of matched boxes: mean {number(content['mean_overlap'], '.4f')}, "
+        f"least {number(content['least_overlap'], '.4f')}; "
+        f"largest score difference {number(content['score_difference'], '.4f')}",
+        f"  mAP, float is the truth: {_precisions(content['against_float'])}",
+    ]
+    for side, values in (content.get("against_labels") or {}).items():
+        lines.append(f"  mAP, labels, {side:<9}: {_precisions(values)}")
+    different = [r for r in content["rows"] if r["missing"] or r["extra"]]
+    rows = content["rows"] if verbose else different[:LISTED_PICTURES]
+    for r in rows:
+        lines.append(
+            f"  {r['key']}: float {r['float_boxes']}, quantized {r['boxes']}, missing {r['missing']}, "
+            f"extra {r['extra']}, least overlap {number(r['least_overlap'], '.3f')}, "
+            f"score difference {number(r['score_difference'], '.3f')}"
+        )
+    if not verbose and len(different) > len(rows):
+        lines.append(f"  ... {len(different) - len(rows)} more pictures differ")
+    return lines
+
+
+def _precisions(values: Content) -> str:
+    names = {"voc07": "VOC07", "voc": "VOC", "coco50": "COCO@0.5", "coco": "COCO"}
+    return ", ".join(f"{name} {number(values[key], '.4f')}" for key, name in names.items())
+
+
+def _limits(limits: list[Content], verbose: bool) -> list[str]:
+    return [f"  {entry['sentence']}" for entry in limits]
+
+
+PARTS: dict[str, Callable[[Any, bool], list[str]]] = {
     "samples": _accuracy,
+    "classify": _classify,
+    "detect": _detect,
+    "limits": _limits,
     "task": _task,
     "overflow": _overflow,
     "sensitivity": _sensitivity,
@@ -183,15 +245,20 @@ def comparison_rows(targets: list[Content]) -> list[tuple[str, list[str]]]:
     def rate(key: str) -> list[str]:
         return [number((t.get("quantized") or {}).get(key), ".4f") for t in targets]
 
-    rows = [
-        ("float top-1", [number((t.get("float") or {}).get("top1"), ".4f") for t in targets]),
-        ("quantized top-1", rate("top1")),
-        ("quantized top-5", rate("top5")),
-        ("agreement", [number(t.get("agreement"), ".4f") for t in targets]),
-        ("flips", [str(t.get("flips", "-")) for t in targets]),
-        ("lost / gained", [f"{t.get('lost', '-')} / {t.get('gained', '-')}" for t in targets]),
-        ("McNemar p", [number(t.get("mcnemar_p"), ".3g") for t in targets]),
-    ]
+    rows: list[tuple[str, list[str]]] = []
+    if any("agreement" in t for t in targets):
+        rows += [
+            ("float top-1", [number((t.get("float") or {}).get("top1"), ".4f") for t in targets]),
+            ("quantized top-1", rate("top1")),
+            ("quantized top-5", rate("top5")),
+            ("agreement", [number(t.get("agreement"), ".4f") for t in targets]),
+            ("flips", [str(t.get("flips", "-")) for t in targets]),
+            ("lost / gained", [f"{t.get('lost', '-')} / {t.get('gained', '-')}" for t in targets]),
+            ("McNemar p", [number(t.get("mcnemar_p"), ".3g") for t in targets]),
+        ]
+    for part, describe in (("classify", _classified), ("detect", _detected)):
+        found = [describe(t.get(part) or {}) for t in targets]
+        rows += [(what, [of.get(what, "-") for of in found]) for what in dict.fromkeys(w for of in found for w in of)]
     if any(t.get("task") for t in targets):
         rows.append(("top-1 limit", [(t.get("task") or {}).get("verdict", "-") for t in targets]))
     if any(t.get("overflow") for t in targets):
@@ -202,6 +269,34 @@ def comparison_rows(targets: list[Content]) -> list[tuple[str, list[str]]]:
     for name in dict.fromkeys(n for layers in by_name for n in layers):
         rows.append((f"SQNR dB {name}", [number(layers.get(name)) for layers in by_name]))
     return rows
+
+
+def _classified(content: Content) -> dict[str, str]:
+    """What of a classification stands in the table of targets."""
+    rows = {}
+    for r in content.get("rates") or []:
+        rows[f"float top-{r['k']}"] = number(r["float"], ".4f")
+        rows[f"quantized top-{r['k']}"] = number(r["quantized"], ".4f")
+        rows[f"lost / gained top-{r['k']}"] = f"{r['lost']} / {r['gained']}"
+    return rows | ({"flips": str(content["flips"])} if content else {})
+
+
+def _detected(content: Content) -> dict[str, str]:
+    """What of detections stands in the table of targets."""
+    if not content:
+        return {}
+    counts = {n: str(content[k]) for n, k in (("float boxes", "float_boxes"), ("quantized boxes", "boxes"))}
+    counts |= {k: str(content[k]) for k in ("matched", "missing", "extra")}
+    values = {n: number(content[k], ".4f") for n, k in DETECTED.items()}
+    precisions = {f"mAP {k}, float is the truth": number(content["against_float"][k], ".4f") for k in ("voc", "coco")}
+    return counts | values | precisions
+
+
+DETECTED = {
+    "mean overlap": "mean_overlap",
+    "least overlap": "least_overlap",
+    "largest score difference": "score_difference",
+}
 
 
 def side_by_side(targets: list[Content]) -> list[str]:

@@ -14,6 +14,7 @@ from bittrue.report import show
 from bittrue.report.accuracy import SHORT_LIST, intervals, paired_table, sqnr_bars
 from bittrue.report.audit_text import comparison_rows
 from bittrue.report.curve import sqnr_curve
+from bittrue.report.detections import detection_views, picture_copies, precision_rows
 from bittrue.report.drilldown import LAYERS, drill_down, worst_first
 from bittrue.report.heatmap import heatmaps
 from bittrue.report.layer_graph import label, layer_graph
@@ -44,6 +45,7 @@ def render_html(result: dict[str, Any]) -> str:
     profile = result.get("profile") or {}
     target = result.get("target") or {}
     layers = audit.get("layers") or []
+    copies = picture_copies(audit)
     nets = [_net(net, i) for i, net in enumerate(result.get("nets") or [])]
     return (
         _environment()
@@ -61,6 +63,11 @@ def render_html(result: dict[str, Any]) -> str:
             pairs=paired_table(audit),
             intervals=intervals(audit),
             layers=layers,
+            copies=copies,
+            tasks=[
+                {**e, "views": detection_views(e, copies), "precisions": precision_rows(e.get("detect") or {})}
+                for e in audit.get("targets") or [audit]
+            ],
             target_rows=comparison_rows(audit.get("targets") or []),
             chart=sqnr_bars(layers),
             short_list=SHORT_LIST,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from bittrue.containers.bmodel import write_atomic
 from bittrue.errors import DataError
+from bittrue.vendor.sophgo.demos import CLASSIFY, DETECT
 from bittrue.vendor.sophgo.model_tool import NAMES
 
 # launcher -> the verb it calls
-SHIMS = {
-    name: name for name in ("bmrt_test", "calibration_use_pb", "convert_imageset", "create_lmdb", "lmdb_info", *NAMES)
-}
+DATA_TOOLS = ("convert_imageset", "create_lmdb", "lmdb_info")
+SHIMS = {name: name for name in ("bmrt_test", "calibration_use_pb", *DATA_TOOLS, CLASSIFY, *DETECT, *NAMES)}
 # Python module of the vendor's -> ours that takes its place: a package with all its modules, or a single module
 MODULES = {
     "ufwio": "bittrue.vendor.sophgo.ufwio",
@@ -35,12 +35,12 @@ from {module} import *
 
 __path__ = ours.__path__
 """
-SINGLE = """import runpy
+SINGLE = """if __name__ == "__main__":
+    import runpy
 
-from {module} import *
-
-if __name__ == "__main__":
     runpy.run_module("{module}", run_name="__main__")
+else:
+    from {module} import *
 """
 
 

@@ -1,0 +1,1 @@
+"""Detections of two networks on the same pictures: decoding, matching, average precision, drawing."""
