@@ -38,6 +38,13 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "bmodel": ("bmodel", "bmodel_group", "list, print, extract and combine .bmodel files"),
     "targets": ("targets", "targets_group", "profiles and the supported-ops table"),
     "report": ("report", "report_command", "re-render a stored result"),
+    "bmnetc": ("compilers", "COMMANDS", "the vendor's compiler of Caffe models to bmodels"),
+    "bmneto": ("compilers", "COMMANDS", "the same of ONNX models"),
+    "bmnetu": ("compilers", "COMMANDS", "the same of umodels"),
+    **dict.fromkeys(
+        ("bmnett", "bmnetm", "bmnetp", "bmnetd", "bmpaddle"),
+        ("compilers", "COMMANDS", "of a framework that is not read here: says so"),
+    ),
     "bmrt_test": ("vendor", "bmrt_test_command", "the vendor's runtime tester: same options, lines and exit codes"),
     "bm_model.bin": ("vendor", "bm_model_command", "the vendor's container tool, --verb spelling"),
     "tpu_model": ("vendor", "tpu_model_command", "the same under its later name"),
@@ -61,8 +68,8 @@ class LazyGroup(click.Group):
         if cmd_name not in VERBS:
             return None
         module, attribute, _ = VERBS[cmd_name]
-        command: click.Command = getattr(import_module(f"bittrue.cli.{module}"), attribute)
-        return command
+        found: click.Command | dict[str, click.Command] = getattr(import_module(f"bittrue.cli.{module}"), attribute)
+        return found[cmd_name] if isinstance(found, dict) else found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):

@@ -167,6 +167,21 @@ def _tune(content: Content, verbose: bool) -> list[str]:
     return lines
 
 
+def _search(content: Content, verbose: bool) -> list[str]:
+    lines = [
+        f"  {len(content['trials'])} networks simulated on {content['samples']} samples, "
+        f"{content['labelled']} labelled; goal: {content['loss']} at most {content['goal']:g}",
+        f"  {'':<2} {'SQNR dB':>8} {'cosine':>9} {'top-1':>7} {'loss':>8} {'seconds':>8} settings",
+    ]
+    for t in content["trials"]:
+        lines.append(
+            f"  {'*' if t['best'] else '':<2} {_score(t['score'])} {number(t['loss'], '.4f'):>8} "
+            f"{number(t['seconds'], '.1f'):>8} {t['words']}"
+        )
+    lines.append(f"  chosen: {content['chosen']}{'' if content['reached'] else ' (the goal was not reached)'}")
+    return lines
+
+
 def _classify(content: Content, verbose: bool) -> list[str]:
     lines = [f"  {content['samples']} samples, {content['labelled']} labelled"]
     for r in content["rates"]:
@@ -234,6 +249,7 @@ PARTS: dict[str, Callable[[Any, bool], list[str]]] = {
     "overflow": _overflow,
     "sensitivity": _sensitivity,
     "tune": _tune,
+    "search": _search,
 }
 
 

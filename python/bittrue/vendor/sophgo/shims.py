@@ -8,11 +8,12 @@ from pathlib import Path
 
 from bittrue.containers.bmodel import write_atomic
 from bittrue.errors import DataError
+from bittrue.vendor.sophgo.compilers.options import COMPILERS
 from bittrue.vendor.sophgo.demos import CLASSIFY, DETECT
 from bittrue.vendor.sophgo.model_tool import NAMES
 
 # launcher -> the verb it calls
-SHIMS = {name: name for name in ("bmrt_test", "calibration_use_pb", CLASSIFY, *DETECT, *NAMES)}
+SHIMS = {name: name for name in ("bmrt_test", "calibration_use_pb", CLASSIFY, *DETECT, *NAMES, *COMPILERS)}
 # scripts that the vendor's documents source before anything else; nothing of them is needed here
 SOURCED = ("envsetup_cmodel.sh", "envsetup_pcie.sh")
 
