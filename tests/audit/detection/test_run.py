@@ -12,7 +12,7 @@ from PIL import Image
 from bittrue.audit.detection.average_precision import Truth
 from bittrue.audit.detection.decoders import load_decoder
 from bittrue.audit.detection.run import DetectOptions, Picture, compare_detections, detect, pictures_of
-from bittrue.audit.detection.shown import most_different, shown_boxes
+from bittrue.audit.detection.shown import DRAWN, most_different, shown_boxes
 from bittrue.audit.networks import Network
 from bittrue.calibrate.data import Preprocess, Records
 from bittrue.errors import DataError
@@ -72,7 +72,17 @@ def test_the_order_and_content_of_what_is_shown(records: Records) -> None:
     assert shown["key"] == "1.png" and [b["state"] for b in shown["quantized"]] == ["matched", "extra"]
     assert shown["float"][0]["class"] == "face" and shown["float"][0]["box"] == [0, 0, 10, 10]
     assert shown_boxes(result.compared[1])["float"][0]["class"] == "1"
+    assert shown["counts"] == {"float": 1, "quantized": 2}
     assert [row["key"] for row in result.as_dict()["rows"]] == ["0.png", "1.png", "2.png"]
+
+
+def test_of_many_boxes_the_best_are_shown(records: Records) -> None:
+    many = [(0.9 - i / 1000, i / 400, 0, (i + 1) / 400, 1) for i in range(DRAWN + 10)]
+    pictures = pictures_of(records)
+    crowded = detect(network(many, [], []), pictures, load_decoder("ssd"), DetectOptions())
+    shown = shown_boxes(compare_detections(pictures, crowded, crowded).compared[0])
+    assert shown["counts"] == {"float": DRAWN + 10, "quantized": DRAWN + 10}
+    assert [b["score"] for b in shown["float"]] == pytest.approx([row[0] for row in many[:DRAWN]])
 
 
 def test_labels_judge_both(records: Records) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 from bittrue.audit.detection.boxes import Detections
 from bittrue.audit.detection.run import Compared, DetectResult, Fate
 
+DRAWN = 200  # boxes of a network in a picture, the best scores first
+
 
 def most_different(results: Sequence[DetectResult], count: int) -> list[int]:
     """Numbers of the pictures to show: those with most missing and extra boxes over all results, then those whose boxes
@@ -23,9 +25,11 @@ def most_different(results: Sequence[DetectResult], count: int) -> list[int]:
 
 
 def shown_boxes(compared: Compared, names: Sequence[str] = ()) -> dict[str, Any]:
-    """The boxes of both networks in a picture with what became of them, for a page. names: of the classes."""
+    """The boxes of both networks in a picture with what became of them, for a page: the best DRAWN of them, but
+    `counts` of all. names: of the classes."""
     return {
         "key": compared.picture.key,
+        "counts": {"float": len(compared.reference), "quantized": len(compared.got)},
         "float": _boxes(compared.reference, compared.reference_fates, names),
         "quantized": _boxes(compared.got, compared.got_fates, names),
     }
@@ -40,7 +44,7 @@ def _boxes(found: Detections, fates: Sequence[Fate], names: Sequence[str]) -> li
             "points": found.points[i].round(2).tolist(),
             **asdict(fate),
         }
-        for i, fate in enumerate(fates)
+        for i, fate in enumerate(fates[:DRAWN])
     ]
 
 
