@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bittrue.calibrate.table import CalibrationTable
-from bittrue.calibrate.transform import Transform, cropped, resized
+from bittrue.calibrate.transform import Transform, cropped, padded
 from bittrue.cli.main import cli
 from bittrue.containers.lmdb_folder import write_lmdb
+from bittrue.containers.picture import NOTE, resized, resized_by_rule
 from bittrue.errors import BittrueError, DataError, UnsupportedError
 from bittrue.importers.caffe.schema import new_message
 
@@ -35,14 +37,16 @@ def test_resizing_is_that_of_opencv(h: int, w: int, out: tuple[int, int]) -> Non
     x = np.random.default_rng(h * 10 + w).normal(0, 1, (2, h, w)).astype(F)
     for mode, nearest in ((cv2.INTER_LINEAR, False), (cv2.INTER_NEAREST, True)):
         expected = np.stack([cv2.resize(plane, out[::-1], interpolation=mode) for plane in x])
-        np.testing.assert_allclose(resized(x, *out, nearest=nearest), expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(resized_by_rule(x, *out, nearest=nearest), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_crop_and_fill() -> None:
     np.testing.assert_array_equal(cropped(X, 4, 5), X[:, 2:6, 2:7])
-    filled = cropped(X, 11, 6, 7.0)
-    np.testing.assert_array_equal(filled[:, 1:9], X[:, :, 2:8])
-    assert (filled[:, [0, 9, 10]] == 7).all()
+    filled = padded(X, 11, 6, "constant", np.asarray([7, 8, 9], F))
+    np.testing.assert_array_equal(filled[:, 1:9], X)
+    assert filled.dtype == np.uint8 and (filled[:, [0, 9, 10]] == np.asarray([7, 8, 9])[:, None, None]).all()
+    with pytest.raises(DataError, match="2 values of padding for 3 channels"):
+        padded(X, 11, 6, "constant", np.zeros(2, F))
     with pytest.raises(DataError, match="a crop of 9 x 4 from samples of 8 x 10"):
         cropped(X, 9, 4)
 
@@ -55,14 +59,25 @@ CASES = [
     ("crop_h: 4 crop_w: 6", X[:, 2:6, 2:8].astype(F)),
     ("force_gray: true", (X * np.asarray([0.114, 0.587, 0.299], F)[:, None, None]).sum(0, keepdims=True)),
     ("standardization: true", (X - X.mean()) / X.std()),
-    ("resize_param { height: 4 width: 5 } crop_size: 2", resized(X.astype(F), 4, 5)[:, 1:3, 1:3]),
-    ("resize_param { height: 4 width: 4 resize_mode: FIT_SMALL_SIZE }", resized(X.astype(F), 4, 5)),
+    ("resize_param { height: 4 width: 5 } crop_size: 2", resized(X, 4, 5)[:, 1:3, 1:3]),
+    ("resize_param { height: 4 width: 4 resize_mode: FIT_SMALL_SIZE }", resized(X, 4, 5)),
     (
         "resize_param { height: 6 width: 5 resize_mode: FIT_LARGE_SIZE_AND_PAD pad_value: 9 }",
-        np.pad(resized(X.astype(F), 4, 5), ((0, 0), (1, 1), (0, 0)), constant_values=9),
+        np.pad(resized(X, 4, 5), ((0, 0), (1, 1), (0, 0)), constant_values=9),
     ),
-    ("transform_op { op: RESIZE resize_side: 4 }", resized(X.astype(F), 4, 5)),
-    ("transform_op { op: RESIZE resize_h: 3 resize_w: 7 }", resized(X.astype(F), 3, 7)),
+    (
+        "resize_param { height: 4 width: 8 resize_mode: FIT_LARGE_SIZE_AND_PAD pad_mode: MIRRORED }",
+        np.pad(resized(X, 4, 5), ((0, 0), (0, 0), (1, 2)), "reflect"),
+    ),
+    (
+        "resize_param { height: 4 width: 8 resize_mode: FIT_LARGE_SIZE_AND_PAD pad_mode: REPEAT_NEAREST }",
+        np.pad(resized(X, 4, 5), ((0, 0), (0, 0), (1, 2)), "edge"),
+    ),
+    ("resize: 4", resized(X, 4, 5)),
+    ("resize: [3, 7] mean_value: 1", resized(X, 3, 7) - F(1)),
+    ("crop_fraction: 0.5", X[:, 2:6, 2:7].astype(F)),
+    ("transform_op { op: RESIZE resize_side: 4 }", resized(X, 4, 5)),
+    ("transform_op { op: RESIZE resize_h: 3 resize_w: 7 }", resized(X, 3, 7)),
     ("transform_op { op: CROP crop_fraction: 0.5 }", X[:, 2:6, 2:7].astype(F)),
     (
         "transform_op { op: CROP crop_h: 10 crop_w: 10 padding: 1 }",
@@ -109,14 +124,43 @@ def test_mean_file(tmp_path: Path) -> None:
         ("scale: 2 transform_op { op: NONE }", DataError, "transform_op and scale exclude each other"),
         ("transform_op { op: RESIZE }", DataError, "resize_side"),
         ("resize_param { height: 3 }", DataError, "height and width"),
-        ("resize_param { height: 3 width: 3 interp_mode: CUBIC }", UnsupportedError, "interp_mode"),
-        ("resize_param { height: 3 width: 3 resize_mode: FIT_LARGE_SIZE_AND_PAD pad_mode: MIRRORED }", UnsupportedError,
-         "pad_mode"),
+        ("transform_op { op: CROP }", DataError, "crop_fraction, or crop_h and crop_w"),
+        ("crop_fraction: 0.5 crop_size: 3", DataError, "both crop_fraction and a size"),
+        ("resize: 3 resize_param { height: 3 width: 3 }", DataError, "both resize and resize_param"),
+        ("resize: [1, 2, 3]", DataError, "the shorter side, or height and width"),
     ],
-)  # fmt: skip
+)
 def test_refused(text: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         transform(text)
+
+
+@pytest.mark.parametrize("mode", ["LINEAR", "AREA", "NEAREST", "CUBIC", "LANCZOS4"])
+def test_bytes_are_resized_as_opencv_does(mode: str) -> None:
+    cv2 = pytest.importorskip("cv2")
+    flag = getattr(cv2, f"INTER_{mode}")
+    expected = cv2.resize(X.transpose(1, 2, 0), (7, 5), interpolation=flag).transpose(2, 0, 1)
+    got = transform(f"resize_param {{ height: 5 width: 7 interp_mode: {mode} interp_mode: LINEAR }}")(X)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_without_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
+    resizing = "resize_param {{ height: 5 width: 7 interp_mode: {} }}"
+    exact = transform(resizing.format("LINEAR"))(X)
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    fallback = transform(resizing.format("LINEAR"))
+    assert fallback.notes == [NOTE]
+    np.testing.assert_allclose(fallback(X), exact, atol=1)
+    with pytest.raises(UnsupportedError, match=r"interpolation cubic needs OpenCV: pip install 'bittrue\[vision\]'"):
+        transform(resizing.format("CUBIC"))
+
+
+def test_steps_of_training_are_named() -> None:
+    notes = transform(
+        "noise_param { prob: 1 } expand_param { prob: 1 } resize_param { prob: 0.5 height: 2 width: 2 }"
+    ).notes
+    assert [n.split()[0] for n in notes] == ["noise_param", "expand_param", "resize_param:"]
+    assert transform("mirror: true scale: 2").notes == []
 
 
 def test_samples_that_do_not_fit() -> None:

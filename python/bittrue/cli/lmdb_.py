@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from bittrue.containers.datum import Array
-from bittrue.containers.lmdb_folder import read_lmdb, write_lmdb
-from bittrue.errors import DataError
-
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp"}
+from bittrue.containers.lmdb_folder import write_lmdb
+from bittrue.containers.picture import read_picture, resized
+from bittrue.vendor.sophgo.create_lmdb import pictures_of
+from bittrue.vendor.sophgo.imageset import note_resizing
+from bittrue.vendor.sophgo.ufwio.lmdb_info import show
 
 
 @click.group("lmdb")
@@ -24,18 +24,6 @@ def lmdb_command() -> None:
     Example:
       bittrue lmdb make pictures/ --resize 224x224 -o calibration_lmdb
     """
-
-
-def _picture(path: Path, size: tuple[int, int] | None, gray: bool, rgb: bool) -> Array:
-    try:
-        image: Image.Image = Image.open(path).convert("L" if gray else "RGB")
-    except (OSError, UnidentifiedImageError) as e:
-        raise DataError(f"{path}: not a readable picture ({e})") from e
-    if size:
-        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    pixels = np.asarray(image)
-    pixels = pixels[None] if gray else (pixels if rgb else pixels[:, :, ::-1]).transpose(2, 0, 1)
-    return np.ascontiguousarray(pixels)
 
 
 def _size(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
@@ -59,13 +47,15 @@ def make(
     folder: Path, output: Path, size: tuple[int, int] | None, gray: bool, bgr2rgb: bool, caffe: bool, force: bool
 ) -> None:
     """Write the pictures of a folder (without its subfolders, by name) as records (C, H, W)."""
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES) if folder.is_dir() else []
-    if not files:
-        raise DataError(f"{folder}: no pictures")
+    files = pictures_of(folder)
+    if size:
+        note_resizing(size)
 
     def samples() -> Iterator[tuple[str, Array, None]]:
         for file in files:
-            pixels = _picture(file, size, gray, bgr2rgb)
+            pixels = read_picture(file, gray=gray)
+            pixels = resized(pixels, *size) if size else pixels
+            pixels = pixels[::-1] if bgr2rgb else pixels
             yield file.name, pixels if caffe else pixels.astype(np.float32), None
 
     count = write_lmdb(output, samples(), caffe=caffe, force=force)
@@ -73,12 +63,7 @@ def make(
 
 
 @lmdb_command.command("info")
-@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.argument("path", type=click.Path(path_type=Path))
 def info(path: Path) -> None:
     """One line a record: key, type, shape, first and last values."""
-    line = "{0:>20},  {1:>8},  {2},  {3}"
-    click.echo(line.format("name", "dtype", "shape", "data"))
-    with np.printoptions(threshold=5):
-        for key, sample in read_lmdb(path):
-            values = np.array2string(sample.array.ravel()).replace("\n", "")
-            click.echo(line.format(key, sample.array.dtype.name, sample.array.shape, values))
+    show(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from importlib import import_module
 
 import click
@@ -50,6 +51,9 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "tpu_model": ("vendor", "tpu_model_command", "the same under its later name"),
     "model_tool": ("vendor", "model_tool_named_command", "the same under its newest name"),
     "calibration_use_pb": ("vendor", "calibration_command", "the vendor's calibrator: float umodel to INT8 umodel"),
+    "convert_imageset": ("vendor", "convert_imageset_command", "Caffe's tool: listed pictures as an LMDB of uint8"),
+    "create_lmdb": ("vendor", "create_lmdb_command", "the vendor's tool: a folder of pictures as an LMDB of float32"),
+    "lmdb_info": ("vendor", "lmdb_info_command", "the vendor's tool: the records of an LMDB"),
     "classify_demo": ("vendor", "classify_demo_command", "the vendor's demo of a classifier: top-k in float and INT8"),
     "detect_demo": ("vendor", "detect_demo_command", "the vendor's demo of a detector: boxes in a picture"),
     "face_demo": ("vendor", "face_demo_command", "the same for faces"),
@@ -87,10 +91,10 @@ def cli() -> None:
     """Bit-true simulation and verification of quantized neural networks for edge NPUs."""
 
 
-def main() -> None:
-    """Entry point of the `bittrue` command."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the `bittrue` command. arguments: default those of the process."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(arguments, standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as e:
         sys.exit(e.exit_code)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
-from PIL import Image, UnidentifiedImageError
 
+from bittrue.containers.picture import decode_picture
 from bittrue.errors import DataError, UnsupportedError
 from bittrue.importers.caffe.schema import new_message
 
@@ -20,24 +19,41 @@ DTYPES = ("float32", "float16", "int8", "uint8", "int16", "uint16", "int32", "ui
 
 
 @dataclass(frozen=True)
+class Box:
+    """A labelled object of an AnnotatedDatum: corners as stored, in fractions of the picture's width and height."""
+
+    label: int
+    xmin: float
+    ymin: float
+    xmax: float
+    ymax: float
+    difficult: bool = False
+
+
+@dataclass(frozen=True)
 class Sample:
-    """One record: its array as stored (pictures are C, H, W in blue, green, red), and its label if it has one."""
+    """One record: its array as stored (pictures are C, H, W in blue, green, red), its label if it has one, the boxes of
+    an AnnotatedDatum. shaped: it is in Sophgo's newer form, which has a shape."""
 
     array: Array
     label: int | None = None
+    boxes: tuple[Box, ...] = ()
+    shaped: bool = False
 
 
 def decode_datum(record: bytes) -> Sample:
     """A record of either form. Raises DataError for broken records and counts that do not fit the shape."""
-    message = new_message("AnnotatedDatum" if record[:1] == bytes([ANNOTATED]) else "Datum")
+    annotated = record[:1] == bytes([ANNOTATED])
+    message = new_message("AnnotatedDatum" if annotated else "Datum")
     try:
         message.ParseFromString(record)
     except DecodeError as e:
         raise DataError("not a Datum") from e
-    datum = message.datum if record[:1] == bytes([ANNOTATED]) else message
+    datum = message.datum if annotated else message
     label = datum.label if datum.HasField("label") else None
+    boxes = _boxes(message) if annotated else ()
     if datum.encoded:
-        return Sample(_decode_picture(datum.data), label)
+        return Sample(decode_picture(datum.data), label, boxes)
     shape = tuple(datum.shape.dim) if datum.HasField("shape") else (datum.channels, datum.height, datum.width)
     if datum.data:
         dtype = np.dtype(DTYPES[datum.dtype]).newbyteorder("<")
@@ -48,16 +64,26 @@ def decode_datum(record: bytes) -> Sample:
         values = np.fromiter(datum.float_data, np.float32, len(datum.float_data))
     if not values.size or min(shape, default=1) < 0 or values.size != math.prod(shape):
         raise DataError(f"{values.size} values for the shape {list(shape)}")
-    return Sample(values.reshape(shape), label)
+    return Sample(values.reshape(shape), label, boxes, datum.HasField("shape"))
 
 
-def _decode_picture(data: bytes) -> Array:
-    try:
-        image = Image.open(io.BytesIO(data))
-        pixels = np.asarray(image.convert("L" if image.mode == "L" else "RGB"))
-    except (OSError, UnidentifiedImageError) as e:
-        raise DataError(f"an encoded picture that cannot be read ({e})") from e
-    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels[:, :, ::-1].transpose(2, 0, 1))
+def _boxes(message: Any) -> tuple[Box, ...]:
+    """The label of a box is that of its group, as in Caffe-SSD."""
+    return tuple(
+        Box(g.group_label, a.bbox.xmin, a.bbox.ymin, a.bbox.xmax, a.bbox.ymax, a.bbox.difficult)
+        for g in message.annotation_group
+        for a in g.annotation
+    )
+
+
+def encode_picture(data: bytes, array: Array, label: int | None = None) -> bytes:
+    """A record in Caffe's form that holds a picture's file as it is. array: the decoded picture (C, H, W)."""
+    datum = new_message("Datum")
+    datum.data, datum.encoded = data, True
+    datum.channels, datum.height, datum.width = array.shape
+    if label is not None:
+        datum.label = label
+    return bytes(datum.SerializeToString())
 
 
 def encode_datum(array: Array, label: int | None = None, *, caffe: bool = False) -> bytes:

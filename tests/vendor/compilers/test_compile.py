@@ -19,8 +19,7 @@ from bittrue.cli.main import main
 from bittrue.containers.bmodel import read_bmodel
 from bittrue.errors import DataError, MismatchError, UnsupportedError, UsageError
 from bittrue.ops.registry import OPS, OpModel
-from bittrue.vendor.sophgo.compilers import functions
-from bittrue.vendor.sophgo.compilers.main import call
+from bittrue.vendor.sophgo.compilers import bmnetc, bmneto, bmnetu, unread
 
 FILES = ["compilation.bmodel", "input_ref_data.dat", "io_info.dat", "output_ref_data.dat"]
 OURS = ["layers_ref.npz", "manifest.json"]
@@ -72,7 +71,7 @@ def test_opt_never_changes_numbers(tmp_path: Path, seed: int, batch: int, dense:
         o.partition("=")[2] for o in caffe_files(tmp_path, caffe_text(batch, FC if dense else ""), caffe_blobs(seed))
     )
     for opt in (0, 1, 2):
-        assert functions.bmnetc(model, weight, str(tmp_path / f"opt{opt}"), target, opt=opt, seed=seed, v=0) == 0
+        assert bmnetc.compile(model, weight, str(tmp_path / f"opt{opt}"), target, opt=opt, seed=seed, v=0) == 0
     layers = [len(api.load(tmp_path / f"opt{opt}").graph.nodes) for opt in (0, 1, 2)]
     assert layers[0] > layers[1] == layers[2]
     for name in ("input_ref_data.dat", "output_ref_data.dat"):
@@ -155,7 +154,7 @@ def test_frameworks_that_are_not_read(tool: Command, name: str) -> None:
     assert code == 3 and text.count("\n") == 1
     assert text.endswith("there are bmnetc (Caffe), bmneto (ONNX), bmnetu (umodels)\n")
     with pytest.raises(UnsupportedError):
-        getattr(functions, name)("model.pb", outdir="y")
+        unread.compile("model.pb", outdir="y")
 
 
 @pytest.mark.parametrize("name", ["bmnetc", "bmneto", "bmnetu"])
@@ -169,17 +168,17 @@ def test_help_lists_the_table(tool: Command, name: str) -> None:
 def test_python_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, weight = (o.partition("=")[2] for o in caffe_files(tmp_path))
     out = tmp_path / "out"
-    assert functions.bmnetc(model, weight, str(out), "BM1684", [[2, 3, 12, 12]], "mine", dyn=False, dump_ref=True) == 0
+    assert bmnetc.compile(model, weight, str(out), "BM1684", [[2, 3, 12, 12]], "mine", dyn=False, dump_ref=True) == 0
     assert [n.name for n in read_bmodel(out / "compilation.bmodel").nets] == ["mine"]
     with pytest.raises(UsageError, match="--target=BM1690: one of BM1682, BM1684"):
-        functions.bmnetc(model, weight, str(out), "BM1690")
+        bmnetc.compile(model, weight, str(out), "BM1690")
     with pytest.raises(UsageError, match="no option"):
-        functions.bmnetc(model, weight, str(out), "BM1684", color="red")
+        bmnetc.compile(model, weight, str(out), "BM1684", color="red")
     with pytest.raises(DataError, match="no such file"):
-        functions.bmnetu("nowhere.prototxt", weight, str(out))
+        bmnetu.compile("nowhere.prototxt", weight, str(out))
     net = onnx_net(tmp_path / "net.onnx")
     descs = [[0, "float", -1, 1]]
-    assert functions.bmneto(str(net), str(out), "BM1684", input_names=["x"], output_names=["y"], descs=descs) == 0
+    assert bmneto.compile(str(net), str(out), "BM1684", input_names=["x"], output_names=["y"], descs=descs) == 0
     x = np.fromfile(out / "input_ref_data.dat", np.float32)
     assert x.min() < -0.9 and x.max() > 0.9
     assert json.loads((out / "manifest.json").read_text())["seed"] == 0
@@ -309,10 +308,10 @@ def test_detections_in_another_order_are_an_ordering_effect(tmp_path: Path, monk
         "where": [random.standard_normal((16, 8, 3, 3)) * 0.01, np.zeros(16)],
     }
     options = [o.partition("=")[2] for o in caffe_files(tmp_path, caffe_text(head=head), blobs)]
-    assert call("bmnetc", model=options[0], weight=options[1], outdir=str(tmp_path / "out"), target="BM1684") == 0
+    assert bmnetc.compile(model=options[0], weight=options[1], outdir=str(tmp_path / "out"), target="BM1684") == 0
     break_op(monkeypatch, "DetectionOutput", lambda rows: rows[:, :, ::-1].copy())
     with pytest.raises(MismatchError, match=r"^found \(DetectionOutput\): .*cause: ordering \(the same results"):
-        call("bmnetc", model=options[0], weight=options[1], outdir=str(tmp_path / "x"), target="BM1684")
+        bmnetc.compile(model=options[0], weight=options[1], outdir=str(tmp_path / "x"), target="BM1684")
     assert not (tmp_path / "x").exists()
 
 

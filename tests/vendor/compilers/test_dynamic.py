@@ -16,8 +16,8 @@ from tests.vendor.compilers.networks import FC, caffe_files, caffe_text, onnx_fi
 from bittrue.containers.bmodel import read_bmodel, write_bmodel
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.runtime.session import Session
+from bittrue.vendor.sophgo.compilers import bmnetc, bmneto
 from bittrue.vendor.sophgo.compilers.dynamic import resized
-from bittrue.vendor.sophgo.compilers.main import call
 
 LARGEST = (3, 3, 16, 20)
 
@@ -33,7 +33,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dynamic")
     model, weight = (o.partition("=")[2] for o in caffe_files(folder))
     shapes = [list(LARGEST)]
-    call("bmnetc", model=model, weight=weight, outdir=folder / "dyn", target="BM1684", shapes=shapes, dyn=True, v=0)
+    bmnetc.compile(model=model, weight=weight, outdir=folder / "dyn", target="BM1684", shapes=shapes, dyn=True, v=0)
     return folder
 
 
@@ -55,7 +55,7 @@ def test_any_smaller_shape_is_that_of_its_own_compilation(net: Path, n: int, h: 
     (ref,) = read_bmodel(net / "dyn/compilation.bmodel").stages()
     shape = (n, 3, h, w)
     model, weight = str(net / "net.prototxt"), str(net / "net.caffemodel")
-    call("bmnetc", model=model, weight=weight, outdir=net / "own", target="BM1684", shapes=[list(shape)], v=0)
+    bmnetc.compile(model=model, weight=weight, outdir=net / "own", target="BM1684", shapes=[list(shape)], v=0)
     x = np.fromfile(net / "own/input_ref_data.dat", np.float32).reshape(shape)
     got = Session(resized(ref, [shape]).graph).run({"data": x}).outputs["prob"]
     assert got.tobytes() == (net / "own/output_ref_data.dat").read_bytes()
@@ -93,7 +93,7 @@ def test_shapes_that_a_stage_does_not_allow(net: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             resized(ref, [shape])
-    call("bmnetc", model=net / "net.prototxt", weight=net / "net.caffemodel", outdir=tmp_path, target="BM1684", v=0)
+    bmnetc.compile(model=net / "net.prototxt", weight=net / "net.caffemodel", outdir=tmp_path, target="BM1684", v=0)
     (static,) = read_bmodel(tmp_path / "compilation.bmodel").stages()
     with pytest.raises(UnsupportedError, match="compiled without --dyn"):
         resized(static, [(1, 3, 8, 8)])
@@ -124,8 +124,8 @@ def test_what_stays_fixed_is_said(tool: Command, tmp_path: Path) -> None:
 
 def test_onnx_networks_carry_their_model(tmp_path: Path) -> None:
     model = onnx_net(tmp_path / "net.onnx", ("n", 3, "h", "w"))
-    call("bmneto", model=model, outdir=tmp_path / "dyn", target="BM1684", shapes=[[2, 3, 12, 16]], dyn=True, v=0)
-    call("bmneto", model=model, outdir=tmp_path / "own", target="BM1684", shapes=[[1, 3, 9, 10]], v=0)
+    bmneto.compile(model=model, outdir=tmp_path / "dyn", target="BM1684", shapes=[[2, 3, 12, 16]], dyn=True, v=0)
+    bmneto.compile(model=model, outdir=tmp_path / "own", target="BM1684", shapes=[[1, 3, 9, 10]], v=0)
     model.unlink()
     (ref,) = read_bmodel(tmp_path / "dyn/compilation.bmodel").stages()
     x = np.fromfile(tmp_path / "own/input_ref_data.dat", np.float32).reshape(1, 3, 9, 10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.commands import Command, command
 from tests.shared import SHARED, needs_shared
+from tests.vendor.compilers.networks import caffe_files
 
 from bittrue.vendor.sophgo.shims import write_shims
 
@@ -42,9 +42,24 @@ def test_a_face_detector_for_two_batches(tool: Command, tmp_path: Path, monkeypa
     assert code == 0 and "stage[0] cmp success" in text and "stage[1] cmp success" in text
 
 
-def test_launchers(tmp_path: Path) -> None:
-    names = {p.name for p in write_shims(tmp_path)}
+def test_launchers_and_modules(tmp_path: Path) -> None:
+    bin_ = tmp_path / "bin"
+    names = {p.name for p in write_shims(bin_)}
     assert {"bmnetc", "bmneto", "bmnetu", "bmnett", "bmnetm", "bmnetp", "bmnetd", "bmpaddle"} <= names
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(["bmnetu", "--model=x"], env=environment, capture_output=True, text=True)
+    (tmp_path / "script.py").write_text(
+        "import bmnetc, bmneto, bmnetu\n"
+        f"bmnetc.compile({', '.join(repr(o.partition('=')[2]) for o in caffe_files(tmp_path))}, 'out', 'BM1682')\n"
+    )
+
+    def shell(command: str) -> subprocess.CompletedProcess[str]:
+        line = f". {bin_}/envsetup_cmodel.sh; {command}"
+        return subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+
+    done = shell("bmnetu --model=x")
     assert done.returncode == 2 and done.stderr.startswith("error: bmnetu: --weight, --outdir is necessary")
+    done = shell("python3 script.py")
+    assert done.returncode == 0 and (tmp_path / "out/compilation.bmodel").exists(), done.stderr
+    done = shell("python3 -m bmneto --opt=9")
+    assert done.returncode == 2 and "--opt=9: one of 0, 1, 2" in done.stderr
+    done = shell("python3 -m bmnett --model=x")
+    assert done.returncode == 3 and done.stderr.startswith("error: bmnett: models of TensorFlow are not read")

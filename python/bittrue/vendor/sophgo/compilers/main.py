@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bittrue.errors import BittrueError, DataError, UnsupportedError, UsageError
 from bittrue.vendor.sophgo.arguments import HELP, Parsed
@@ -20,26 +20,28 @@ from bittrue.vendor.sophgo.umodel import is_int8_umodel
 def run(name: str, arguments: Sequence[str]) -> int:
     """A compiler as a command line; returns its exit code. Errors are one line on stderr."""
     try:
-        if not {a.lstrip("-") for a in arguments}.intersection(HELP):
-            _check_read(name)
-        return COMPILERS[name].tool.run(arguments, lambda options: execute(name, options))
+        compiler = COMPILERS[name]
+        if not compiler.read and not {a.lstrip("-") for a in arguments}.intersection(HELP):
+            refuse_unread(f"{name}: models of {compiler.framework}")
+        return compiler.tool.run(arguments, lambda options: execute(name, options))
     except BittrueError as e:
         print(f"error: {e}", file=sys.stderr)
         return e.exit_code
 
 
-def call(name: str, **values: Any) -> int:
-    """A compiler as a function of its options; returns 0. Raises exceptions of `bittrue.errors`."""
-    _check_read(name)
-    execute(name, COMPILERS[name].tool.parse(as_arguments(values)))
+def call(name: str, options: dict[str, Any], **values: Any) -> int:
+    """A compiler as a function of its options; returns 0. options: further ones.
+
+    Raises exceptions of `bittrue.errors`.
+    """
+    execute(name, COMPILERS[name].tool.parse(as_arguments({**values, **options})))
     return 0
 
 
-def _check_read(name: str) -> None:
-    """Raises UnsupportedError for a compiler of models that nothing here reads."""
-    if not COMPILERS[name].read:
-        known = ", ".join(f"{n} ({c.framework})" for n, c in COMPILERS.items() if c.read)
-        raise UnsupportedError(f"{name}: models of {COMPILERS[name].framework} are not read; there are {known}")
+def refuse_unread(what: str) -> NoReturn:
+    """Raises UnsupportedError that names the compilers whose models are read."""
+    known = ", ".join(f"{n} ({c.framework})" for n, c in COMPILERS.items() if c.read)
+    raise UnsupportedError(f"{what} are not read; there are {known}")
 
 
 def execute(name: str, options: Parsed) -> None:
