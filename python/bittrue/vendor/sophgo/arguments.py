@@ -4,7 +4,7 @@ lists with or without brackets, brackets that the shell split, positional words 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -117,18 +117,6 @@ class Tool:
             return 0
         return action(parsed) or 0
 
-    def _is_value(self, word: str, option: Option, byname: dict[str, Option]) -> bool:
-        """Whether a word can be the value of an option: texts may be options of another tool."""
-        if not _is_option(word):
-            return True
-        name = word.lstrip("-").partition("=")[0]
-        return (
-            option.kind == "text"
-            and not option.choices
-            and name not in byname
-            and name.removeprefix("no") not in byname
-        )
-
     def _find(self, name: str, byname: dict[str, Option]) -> tuple[Option, bool]:
         """The option of a name, and whether the name negates it."""
         if name in byname:
@@ -181,6 +169,13 @@ def _is_option(word: str) -> bool:
     """Whether a word starts an option: dashes and a letter, so that -1 is a value."""
     name = word.lstrip("-")
     return word.startswith("-") and (name[:1].isalpha() or name[:1] == "_")
+
+
+def _is_value(word: str, option: Option, byname: Mapping[str, Option]) -> bool:
+    """Whether a word can be the value of an option: texts may be options of another tool."""
+    name = word.lstrip("-").partition("=")[0]
+    known = name in byname or name.removeprefix("no") in byname
+    return not _is_option(word) or (option.kind == "text" and not option.choices and not known)
 
 
 def _open_brackets(text: str) -> int:
