@@ -69,6 +69,10 @@ on_to_umodel_command = vendor_tool(
 )
 to_umodel_command = vendor_tool("to_umodel", "A binary umodel as text.", "ufw.tools.to_umodel")
 
+cali_model_command = vendor_tool(
+    "cali_model", "From a model to an INT8 bmodel, trying calibrations.", "ufw.cali.cali_model"
+)
+
 
 @click.command("shims")
 @click.argument("folder", type=click.Path(path_type=Path))

@@ -97,7 +97,9 @@ class Tool:
             if option.kind == "bool" and not equals:
                 spelled = bool(rest) and not negated and rest[0].lower() in TRUE + FALSE
                 value = rest.pop(0) if spelled else str(not negated)
-            elif option.kind != "bool" and (not equals or not value) and rest and not _is_option(rest[0]):
+            elif (
+                option.kind != "bool" and (not equals or not value) and rest and self._is_value(rest[0], option, byname)
+            ):
                 if equals:
                     warn(f"{self.name}: --{option.name}= {rest[0]}: a blank after the sign, taken as its value")
                 value = rest.pop(0)
@@ -114,6 +116,18 @@ class Tool:
             print(self.usage())
             return 0
         return action(parsed) or 0
+
+    def _is_value(self, word: str, option: Option, byname: dict[str, Option]) -> bool:
+        """Whether a word can be the value of an option: texts may be options of another tool."""
+        if not _is_option(word):
+            return True
+        name = word.lstrip("-").partition("=")[0]
+        return (
+            option.kind == "text"
+            and not option.choices
+            and name not in byname
+            and name.removeprefix("no") not in byname
+        )
 
     def _find(self, name: str, byname: dict[str, Option]) -> tuple[Option, bool]:
         """The option of a name, and whether the name negates it."""
