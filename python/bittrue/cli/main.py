@@ -63,6 +63,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "on_to_umodel": ("vendor", "on_to_umodel_command", "an ONNX model as fp32umodel"),
     "cali_model": ("vendor", "cali_model_command", "the vendor's automatic calibration, from a model to INT8"),
     "to_umodel": ("vendor", "to_umodel_command", "a binary umodel as text"),
+    "view_demo": ("vendor", "view_demo_command", "the vendor's view of a calibration: every blob in float and INT8"),
     "shims": ("vendor", "shims_command", "launchers named as the vendor's tools"),
     "doctor": ("doctor", "doctor_command", "what this machine offers"),
 }
