@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from bittrue.graph.ir import Graph
 from bittrue.graph.rewrites import Rewrites
 from bittrue.graph.shaped import ShapedGraphs
 from bittrue.importers import CaffeOptions, load_float_graph
-from bittrue.importers.caffe.data_layer import read_data_layer
+from bittrue.importers.caffe.data_layer import DataLayer, read_data_layer
 
 
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,17 +38,41 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def data_layer_records(model: Path, graph: Graph, options: dict[str, Any], limit: int | None) -> Records:
-    """Records of the Data layer of a prototxt, as its transform_param makes inputs of them. Raises UsageError for
-    models of other formats, which name no data."""
-    if model.suffix.lower() != ".prototxt":
-        raise UsageError("--data is needed")
-    layer = read_data_layer(model, allow_unknown_fields=options["allow_unknown_fields"])
-    try:
-        transform = Transform(layer.transform, layer.folder)
-    except (DataError, UnsupportedError) as e:
-        raise type(e)(f"{model}: {e}") from e
-    return api.records(graph, layer.source, limit=limit, transform=transform, any_shape=True)
+@dataclass(frozen=True)
+class LayerData:
+    """The data layer of a prototxt and how its samples become inputs."""
+
+    layer: DataLayer
+    transform: Transform
+
+    @staticmethod
+    def of(model: Path, options: dict[str, Any]) -> LayerData:
+        """Raises UsageError for models of other formats, which name no data."""
+        if model.suffix.lower() != ".prototxt":
+            raise UsageError("--data is needed")
+        layer = read_data_layer(model, allow_unknown_fields=options["allow_unknown_fields"])
+        try:
+            transform = Transform(layer.transform, layer.folder)
+        except (DataError, UnsupportedError) as e:
+            raise type(e)(f"{model}: layer '{layer.name}': {e}") from e
+        return LayerData(layer, transform)
+
+    def shape(self) -> tuple[int, ...]:
+        """Of the input, by the first sample, with remarks on stderr. Raises DataError without samples."""
+        key, sample = next(iter(self.layer.source), ("", None))
+        if sample is None:
+            raise DataError(f"{self.layer.source.path}: holds no records")
+        batch, notes = self.layer.batch(sample)
+        for note in (*self.layer.notes, *notes, *self.transform.notes):
+            click.echo(f"warning: {note}", err=True)
+        try:
+            return (batch, *self.transform(sample.array).shape[-3:])
+        except DataError as e:
+            raise DataError(f"{self.layer.source.path}: record '{key}': {e}") from e
+
+    def records(self, graph: Graph, limit: int | None) -> Records:
+        """At most `limit` of them."""
+        return api.records(graph, self.layer.source, limit=limit, transform=self.transform, any_shape=True)
 
 
 def load_model(model: Path, options: dict[str, Any], disabled_passes: Collection[str] = ()) -> Graph:
