@@ -2,8 +2,8 @@
 
     python -m tools.mtcnn_cascade SHARED docs/cascades.md [--pictures FOLDER]
 
-SHARED is a folder with models/caffe/mtcnn and data as this project's tests use it. FOLDER gets the pictures with boxes and
-landmarks of every cascade drawn on them, and a page that shows them side by side.
+SHARED is a folder with models/caffe/mtcnn and data as this project's tests use it. FOLDER gets the pictures with boxes
+and landmarks of every cascade drawn on them, and a page that shows them side by side.
 """
 
 from __future__ import annotations
@@ -201,11 +201,11 @@ def main(shared: Path, out: Path, pictures: Path | None) -> None:
         "|---|---|---|---|---|",
         *verified,
         "",
-        f"The INT8 cascade against the float cascade on {len(tests)} pictures that no calibration saw. Matched: boxes that share",
-        "at least half of their union. Landmarks: mean distance of the five points of a matched face, in widths of its box.",
+        f"The INT8 cascade against the float cascade on {len(tests)} pictures that no calibration saw. Matched: boxes",
+        "that share at least half of their union. Landmarks: mean distance of the five points of a matched face, in widths",
+        "of its box, the mean over the faces and the worst face.",
         "",
-        "| method | target | float faces | INT8 faces | matched | mean overlap | largest score difference | landmarks, mean "
-        "| landmarks, worst face |",
+        "| method | target | float faces | INT8 faces | matched | overlap | score difference, worst | mean | worst |",
         "|---|---|---|---|---|---|---|---|---|",
         *scored,
         "",

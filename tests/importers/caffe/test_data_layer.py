@@ -100,7 +100,7 @@ def test_image_data(tmp_path: Path) -> None:
         read_data_layer(data_net(tmp_path, gray.replace("new_width: 4", ""), "ImageData"))
     (tmp_path / "list.txt").write_text("nowhere.png 3\n")
     with pytest.raises(DataError, match=r"nowhere.png: cannot be read"):
-        calibrate(path)
+        calibrate(data_net(tmp_path, layer, "ImageData"))
 
 
 def test_boxes_of_annotated_records(tmp_path: Path) -> None:
@@ -135,6 +135,15 @@ def test_refused(layer: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message) as e:
         calibrate(data_net(tmp_path, layer))
     assert e.value.exit_code == 4 and not (tmp_path / "t.table").exists()
+
+
+def test_old_place_of_the_transform(tmp_path: Path) -> None:
+    """Of networks before transform_param."""
+    made = samples((3, 4, 6))
+    write_lmdb(tmp_path / "d", made, caffe=True)
+    layer = 'data_param { source: "d" batch_size: 1 scale: 0.5 crop_size: 4 mirror: true }'
+    table, _ = calibrate(data_net(tmp_path, layer))
+    assert table.tensors["data"].threshold == pytest.approx(made[0][1][:, :, 1:5].max() / 2)
 
 
 def test_half_written_lmdb(tmp_path: Path) -> None:
