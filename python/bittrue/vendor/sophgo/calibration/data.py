@@ -69,8 +69,8 @@ class DataSource:
             raise DataError(f"{self.path}: record '{key}': {e}") from e
 
     def records(self, graph: Graph, network: Network, limit: int | None) -> Records:
-        """Records of the graph of a network; `limit` of them at most."""
-        return Records(graph, self.layer.source, Preprocess(), limit, self.transform(network))
+        """Records of the graph of a network, of any size; `limit` of them at most."""
+        return Records(graph, self.layer.source, Preprocess(), limit, self.transform(network), any_shape=True)
 
     def raw(self, random: bool, count: int) -> Iterator[Array]:
         """Samples as stored (N, C, H, W), before any transform: the first of the data, or random ones like it."""
