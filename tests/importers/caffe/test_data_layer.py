@@ -209,6 +209,13 @@ def test_records_weigh_by_their_elements(name: str) -> None:
     assert method.threshold(stats, parameters) == pytest.approx((3 * a + b) / 4)
 
 
+@pytest.mark.parametrize("name", ["max", "percentile9999"])
+def test_a_record_that_does_not_fit_is_named(name: str) -> None:
+    feed = [Record(str(n), {"x": np.ones((1, 3, n, n), np.float32)}) for n in (2, 5)]
+    with pytest.raises(DataError, match=r"record '5': shape \[1, 3, 5, 5\]"):
+        collect(relu((1, 3, 2, 2)), feed, [METHODS[name]], Parameters())
+
+
 def test_shapes_without_another_reading() -> None:
     graphs = ShapedGraphs(relu((1, 3, 2, 2)))
     assert graphs.at({"x": (1, 3, 2, 2)}) is graphs.graph
