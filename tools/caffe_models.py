@@ -1,6 +1,6 @@
 """Measures Caffe models and writes the figures of docs/caffe.md, below its heading "Figures".
 
-    python tools/caffe_models.py SHARED docs/caffe.md
+    python -m tools.caffe_models SHARED docs/caffe.md
 
 SHARED is a folder with models/caffe, models/caffe-prototxt and data as this project's tests use it.
 """
@@ -24,7 +24,8 @@ from bittrue.importers import CaffeOptions
 from bittrue.importers.caffe.net import DROPPED_TYPES, INPUT_TYPES
 from bittrue.importers.caffe.read import read_prototxt
 from bittrue.ops.boxes import overlap
-from real_models import MNIST_IMAGES, Mnist, cosine, mnist_test_set, quantized_outputs
+from tools.caffe_shapes import SHAPES
+from tools.real_models import MNIST_IMAGES, Mnist, cosine, mnist_test_set, quantized_outputs
 
 HEADING = "## Figures\n"
 CALIBRATION_IMAGES = 20
@@ -69,12 +70,6 @@ CASES = [
         Preprocess(channels="BGR", mean=[103.94, 116.78, 123.68]),
     ),
 ]
-SHAPES = {
-    "examples__cifar10__cifar10_full_sigmoid_train_test_bn": {"data": (1, 3, 32, 32)},
-    "examples__mnist__lenet_train_test": {"data": (1, 1, 28, 28)},
-    "examples__mnist__mnist_autoencoder": {"data": (1, 1, 28, 28)},
-    "examples__siamese__mnist_siamese": {"data": (2, 1, 28, 28)},
-}
 
 
 def float_graph(shared: Path, case: Case) -> Graph:
@@ -239,7 +234,7 @@ def main(shared: Path, out: Path) -> None:
     floats, simulated = models(shared)
     figures = [
         HEADING,
-        "Made by `python tools/caffe_models.py SHARED docs/caffe.md`.",
+        "Made by `python -m tools.caffe_models SHARED docs/caffe.md`.",
         "",
         f"Float graph (onnxruntime, host ops in numpy) against OpenCV {cv2.__version__}'s Caffe importer: the largest",
         "difference of each output over uniform noise and pictures.",

@@ -31,8 +31,7 @@ from bittrue.errors import DataError, UsageError
 from bittrue.graph.ir import Graph
 from bittrue.graph.shaped import ShapedGraphs
 from bittrue.importers import CaffeOptions, load_float_graph
-from bittrue.model_files import find_stage, is_quantized_onnx, load, reference_feeds, write_compiled
-from bittrue.ops import evaluate_graph
+from bittrue.model_files import find_stage, is_quantized_onnx, load, reference_feeds, reference_of, write_compiled
 from bittrue.quantize.context import QuantizeOptions
 from bittrue.quantize.model import QuantizedModel
 from bittrue.quantize.quantizer import quantize
@@ -228,19 +227,22 @@ def compile(
     quant_input: bool = False,
     quant_output: bool = False,
     float_layers: Iterable[str] = (),
+    winograd: bool = False,
     profile: Path | None = None,
     arith: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> QuantizedModel:
     """Quantizes a float graph and writes a context directory.
 
-    profile, arith: changed rules of the target. reference: float inputs of the reference run; random normal values from
+    winograd: 3x3 convolutions run as Winograd F(2,3) where the target has it. profile, arith: changed rules of the
+    target. reference: float inputs of the reference run; random normal values from
     `seed` without. The reference data comes from the numpy models of the ops. Raises what `quantize` raises, and
     DataError if the table is of another model.
     """
     if table and model_path:
         check_table(table, model_path)
-    options = QuantizeOptions(quant_input, quant_output, float_layers=frozenset(float_layers))
+    convolutions = frozenset(n.name for n in graph.nodes if winograd and n.op == "Conv")
+    options = QuantizeOptions(quant_input, quant_output, (), frozenset(float_layers), convolutions)
     model = quantize(graph, table.tensors if table else None, target, precision=precision, options=options)
     apply_profile(model, profile, arith)
     if reference is None:
@@ -248,8 +250,6 @@ def compile(
         reference = {n: rng.normal(0, 1, graph.types[n].shape).astype(np.float32) for n in graph.inputs}
     feeds = reference_feeds(model, reference)
     session = Session(model.graph)  # refuses what the core cannot run, before anything is written
-    values = evaluate_graph(model.graph, feeds)
-    layers = {n: v for n, v in values.items() if n not in model.graph.inputs}
     model.meta |= {
         "model_sha256": file_sha256(model_path) if model_path else "",
         "table_sha256": table.sha256 if table else "",
@@ -262,8 +262,8 @@ def compile(
         "reference_made_by": "numpy models of the ops",
         **model.meta,
     }
-    outputs = {n: values[n] for n in model.graph.outputs}
-    write_compiled(model, outdir, feeds, outputs, layers, manifest, net_name=net_name, arena=session.arena_bytes)
+    made = reference_of(model, feeds)
+    write_compiled(model, outdir, made, manifest, net_name=net_name, arena=session.arena_bytes)
     return model
 
 

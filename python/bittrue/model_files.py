@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from bittrue.containers.payload import FLAG_DIGESTS, FLAG_FLOAT_LAYERS, pack_pay
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.graph.onnx_io import DOMAIN
 from bittrue.importers.tflite_quantized import load_tflite
+from bittrue.ops import evaluate_graph
 from bittrue.quantize.model import QuantizedModel
 from bittrue.targets.loader import load_target
 
@@ -87,39 +89,74 @@ def reference_feeds(model: QuantizedModel, feeds: Mapping[str, Array]) -> dict[s
     return result
 
 
+@dataclass(frozen=True)
+class Reference:
+    """Reference data of a network. feeds: its inputs. layers: what its layers make of them, outputs included."""
+
+    feeds: Mapping[str, Array]
+    layers: Mapping[str, Array]
+
+    def values(self, names: Iterable[str]) -> dict[str, Array]:
+        """Some of the tensors."""
+        return {n: self.layers[n] if n in self.layers else self.feeds[n] for n in names}
+
+
+def reference_of(model: QuantizedModel, feeds: Mapping[str, Array]) -> Reference:
+    """The tensors of a network by the numpy models of its ops, which share no code with the core. feeds: as
+    `reference_feeds` gives them."""
+    values = evaluate_graph(model.graph, dict(feeds))
+    return Reference(feeds, {n: v for n, v in values.items() if n not in feeds})
+
+
+def io_tensors(model: QuantizedModel, names: Iterable[str]) -> list[IoTensor]:
+    """Tensors of a network as a bmodel describes them."""
+    described = []
+    for name in names:
+        q, t = model.tensors.get(name), model.graph.types[name]
+        described.append(IoTensor(name, t.dtype, t.shape, q.scale if q else 1.0, q.zero_point if q else 0))
+    return described
+
+
+def graph_io(model: QuantizedModel) -> tuple[list[IoTensor], list[IoTensor]]:
+    """Inputs and outputs of a network."""
+    return io_tensors(model, model.graph.inputs), io_tensors(model, model.graph.outputs)
+
+
 def write_compiled(
     model: QuantizedModel,
     outdir: Path,
-    feeds: Mapping[str, Array],
-    outputs: Mapping[str, Array],
-    layers: Mapping[str, Array],
+    reference: Reference | None,
     manifest: Mapping[str, Any],
     *,
     net_name: str,
     arena: int,
+    flags: int = 0,
+    extra_sections: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Writes a context directory of one network with its reference data.
+    """Writes a context directory of one network, with its reference data if there is any.
 
-    feeds, outputs, layers: reference tensors by name. manifest: further entries. arena: bytes of the buffers of a run.
+    manifest: further entries. arena: bytes of the buffers of a run. flags, extra_sections: more of the payload.
     Raises what `build_bmodel` and `write_context_dir` raise.
     """
+    graph = model.graph
+    layers = reference.layers if reference else {}
     sections, coefficients = to_sections(model, {n: digest(v) for n, v in layers.items()})
-    floats = any(model.graph.types[n].dtype == "float32" for n in layers)
+    sections |= extra_sections or {}
+    flags |= FLAG_DIGESTS if layers else 0
+    if any(graph.types[o].dtype == "float32" for n in graph.nodes for o in n.outputs if o):
+        flags |= FLAG_FLOAT_LAYERS
 
-    def io(name: str) -> IoTensor:
-        q, t = model.tensors.get(name), model.graph.types[name]
-        return IoTensor(name, t.dtype, t.shape, q.scale if q else 1.0, q.zero_point if q else 0)
-
+    inputs, outputs = graph_io(model)
     bmodel = build_bmodel(
         chip=load_target(model.target).profile.chip,
         net_name=net_name,
-        inputs=[io(n) for n in model.graph.inputs],
-        outputs=[io(n) for n in model.graph.outputs],
+        inputs=inputs,
+        outputs=outputs,
         coefficients=list(coefficients.items()),
-        payload=pack_payload(sections, FLAG_DIGESTS | (FLAG_FLOAT_LAYERS if floats else 0)),
+        payload=pack_payload(sections, flags),
         ctx_size=-(-arena // PAGE) * PAGE,
         parts=[
-            Part([io(n) for n in read], [io(n) for n in made], host) for read, made, host in host_parts(model.graph)
+            Part(io_tensors(model, read), io_tensors(model, made), host) for read, made, host in host_parts(model.graph)
         ],
     )
     facts = {
@@ -127,4 +164,8 @@ def write_compiled(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "target": model.target,
     }
-    write_context_dir(outdir, bmodel, [dict(feeds)], [dict(outputs)], layers=layers, manifest={**facts, **manifest})
+    if reference is None:
+        write_context_dir(outdir, bmodel, None, None, manifest={**facts, **manifest})
+        return
+    results = reference.values(graph.outputs)
+    write_context_dir(outdir, bmodel, [dict(reference.feeds)], [results], layers=layers, manifest={**facts, **manifest})

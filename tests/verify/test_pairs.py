@@ -15,7 +15,7 @@ from bittrue import api
 from bittrue.cli.compare import compare_command
 from bittrue.cli.verify import verify_command
 from bittrue.errors import DataError, UsageError
-from bittrue.model_files import write_compiled
+from bittrue.model_files import Reference, write_compiled
 from bittrue.quantize.model import QuantizedModel
 from bittrue.report.result import Result, TensorResult
 from bittrue.runtime.session import Session
@@ -30,8 +30,7 @@ def rewritten(folder: Path, change: object) -> Path:
     change(changed)  # type: ignore[operator]
     session = Session(changed.graph)
     trace = {n: a for n, a in session.run(inputs(), trace=True).trace.items() if n not in inputs()}
-    outputs = {n: trace[n] for n in changed.graph.outputs}
-    write_compiled(changed, folder, inputs(), outputs, trace, {}, net_name="net", arena=session.arena_bytes)
+    write_compiled(changed, folder, Reference(inputs(), trace), {}, net_name="net", arena=session.arena_bytes)
     return folder
 
 
@@ -118,7 +117,8 @@ def test_stages_that_one_side_lacks_fail(tmp_path: Path) -> None:
     assert api_model.target == "bm1684"
     session = Session(api_model.graph)
     trace = session.run(inputs()).outputs
-    write_compiled(api_model, tmp_path / "n2", inputs(), trace, trace, {}, net_name="second", arena=session.arena_bytes)
+    made = Reference(inputs(), trace)
+    write_compiled(api_model, tmp_path / "n2", made, {}, net_name="second", arena=session.arena_bytes)
     code, text = run(bmodel_group, "combine", other, tmp_path / "n2/compilation.bmodel", "-o", both)
     assert code == 0, text
     result = api.compare(both, other)

@@ -98,7 +98,7 @@ def collect(
 def _elements(graphs: ShapedGraphs, records: Iterable[Record], names: Iterable[str]) -> dict[str, int]:
     """Elements of every tensor over all records."""
     totals = dict.fromkeys(names, 0)
-    keys = {}
+    keys: dict[Any, str] = {}
     counts: Counter[Any] = Counter()
     for record in records:
         shapes = shapes_of(record.feeds)

@@ -46,6 +46,7 @@ def kept_in_float(graph: Graph, layers: str | None, options: dict[str, Any]) -> 
 @click.option("--fpfwd-inputs", metavar="A,B", help="These layers and all before them stay in float.")
 @click.option("--fpfwd-outputs", metavar="A,B", help="These layers and all after them stay in float.")
 @click.option("--fpfwd-blocks", metavar="A,B", help="These layers, up to the next computing one, stay in float.")
+@click.option("--winograd", is_flag=True, help="bm1684: 3x3 convolutions as Winograd F(2,3), as far as they can be.")
 @arithmetic_options()
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random reference inputs without --data.")
 @model_options
@@ -63,6 +64,7 @@ def compile_command(
     quant_input: bool,
     quant_output: bool,
     float_layers: str | None,
+    winograd: bool,
     changes: dict[str, Any],
     seed: int,
     **options: Any,
@@ -102,6 +104,7 @@ def compile_command(
         quant_input=quant_input,
         quant_output=quant_output,
         float_layers=kept_in_float(graph, float_layers, options),
+        winograd=winograd,
         **changes,
         seed=seed,
     )

@@ -39,10 +39,17 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "bmodel": ("bmodel", "bmodel_group", "list, print, extract and combine .bmodel files"),
     "targets": ("targets", "targets_group", "profiles and the supported-ops table"),
     "report": ("report", "report_command", "re-render a stored result"),
+    "bmnetc": ("compilers", "COMMANDS", "the vendor's compiler of Caffe models to bmodels"),
+    "bmneto": ("compilers", "COMMANDS", "the same of ONNX models"),
+    "bmnetu": ("compilers", "COMMANDS", "the same of umodels"),
+    **dict.fromkeys(
+        ("bmnett", "bmnetm", "bmnetp", "bmnetd", "bmpaddle"),
+        ("compilers", "COMMANDS", "of a framework that is not read here: says so"),
+    ),
     "bmrt_test": ("vendor", "bmrt_test_command", "the vendor's runtime tester: same options, lines and exit codes"),
     "bm_model.bin": ("vendor", "bm_model_command", "the vendor's container tool, --verb spelling"),
     "tpu_model": ("vendor", "tpu_model_command", "the same under its later name"),
-    "model_tool": ("vendor", "model_tool_named_command", "the same under its newest name"),
+    "model_tool": ("vendor", "model_tool_command", "the same under its newest name"),
     "calibration_use_pb": ("vendor", "calibration_command", "the vendor's calibrator: float umodel to INT8 umodel"),
     "convert_imageset": ("vendor", "convert_imageset_command", "Caffe's tool: listed pictures as an LMDB of uint8"),
     "create_lmdb": ("vendor", "create_lmdb_command", "the vendor's tool: a folder of pictures as an LMDB of float32"),
@@ -50,6 +57,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "classify_demo": ("vendor", "classify_demo_command", "the vendor's demo of a classifier: top-k in float and INT8"),
     "detect_demo": ("vendor", "detect_demo_command", "the vendor's demo of a detector: boxes in a picture"),
     "face_demo": ("vendor", "face_demo_command", "the same for faces"),
+    "ufw": ("vendor", "ufw_command", "the vendor's test of a umodel: test_fp32, test_int8"),
+    "dump_tensor_data_use_pb": ("vendor", "dump_tensor_data_command", "all blobs of a umodel's network"),
+    "cf_to_umodel": ("vendor", "cf_to_umodel_command", "a Caffe model as fp32umodel"),
+    "on_to_umodel": ("vendor", "on_to_umodel_command", "an ONNX model as fp32umodel"),
+    "to_umodel": ("vendor", "to_umodel_command", "a binary umodel as text"),
     "shims": ("vendor", "shims_command", "launchers named as the vendor's tools"),
     "doctor": ("doctor", "doctor_command", "what this machine offers"),
 }
@@ -65,8 +77,8 @@ class LazyGroup(click.Group):
         if cmd_name not in VERBS:
             return None
         module, attribute, _ = VERBS[cmd_name]
-        command: click.Command = getattr(import_module(f"bittrue.cli.{module}"), attribute)
-        return command
+        found: click.Command | dict[str, click.Command] = getattr(import_module(f"bittrue.cli.{module}"), attribute)
+        return found[cmd_name] if isinstance(found, dict) else found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):

@@ -127,16 +127,17 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
 def write_context_dir(
     path: str | os.PathLike[str],
     model: Bmodel,
-    inputs: Sequence[Arrays],
-    outputs: Sequence[Arrays],
+    inputs: Sequence[Arrays] | None,
+    outputs: Sequence[Arrays] | None,
     *,
     layers: Mapping[str, np.ndarray] | None = None,
     manifest: Mapping[str, Any] | None = None,
 ) -> ContextDir:
     """Writes a context directory: everything into a temporary folder beside it first, then renamed in.
 
-    inputs, outputs: one dict a stage (net-major), tensor name -> array. layers: outputs of every layer.
-    manifest: entries for manifest.json; "files" with size and SHA-256 is added.
+    inputs, outputs: one dict a stage (net-major), tensor name -> array; None: a model without reference data, and data
+    of an earlier model is removed. layers: outputs of every layer. manifest: entries for manifest.json; "files" with
+    size and SHA-256 is added.
     Raises DataError when data and model do not fit or the folder cannot be written.
     """
     target = Path(path)
@@ -151,7 +152,7 @@ def write_context_dir(
         files = {n: {"bytes": (work / n).stat().st_size, "sha256": file_sha256(work / n)} for n in names}
         text = json.dumps({**(manifest or {}), "files": files}, indent=2, sort_keys=True)
         (work / MANIFEST).write_text(text + "\n", "utf-8")
-        for stale in (MANIFEST, LAYERS):
+        for stale in {MANIFEST, LAYERS, INPUTS, OUTPUTS, IO_INFO} - set(names):
             (target / stale).unlink(missing_ok=True)
         for name in (*names, MANIFEST):
             os.replace(work / name, target / name)
@@ -165,12 +166,14 @@ def write_context_dir(
 def _write_files(
     folder: Path,
     model: Bmodel,
-    inputs: Sequence[Arrays],
-    outputs: Sequence[Arrays],
+    inputs: Sequence[Arrays] | None,
+    outputs: Sequence[Arrays] | None,
     layers: Mapping[str, np.ndarray] | None,
 ) -> None:
-    io = model_io(model)
     write_bmodel(model, folder / MODEL)
+    if inputs is None or outputs is None:
+        return
+    io = model_io(model)
     write_refdata(folder / INPUTS, [s.inputs for s in io], inputs)
     write_refdata(folder / OUTPUTS, [s.outputs for s in io], outputs)
     text = "".join(io_info_text(s.inputs, s.outputs) for s in io)

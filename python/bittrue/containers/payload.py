@@ -17,7 +17,7 @@ MAJOR, MINOR = 1, 0
 HEAD = struct.Struct("<4sHHIIQQ32s")
 SECTION = struct.Struct("<4sIQ")
 RAW, ZLIB = 0, 1
-TAGS = ("GRPH", "QPAR", "ARCH", "META", "REFS")
+TAGS = ("GRPH", "QPAR", "ARCH", "META", "REFS", "SRCE")
 
 FLAG_BATCH_DYNAMIC = 1
 FLAG_HW_DYNAMIC = 2

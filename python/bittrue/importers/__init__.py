@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from bittrue.errors import DataError, UnsupportedError, UsageError
@@ -10,7 +10,7 @@ from bittrue.graph.ir import Graph
 from bittrue.importers.caffe import CaffeOptions, load_caffe
 from bittrue.importers.onnx import load_onnx
 
-FORMATS = {".onnx": load_onnx, ".prototxt": load_caffe}
+FORMATS: dict[str, Callable[..., Graph]] = {".onnx": load_onnx, ".prototxt": load_caffe}
 
 
 def load_float_graph(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import onnx
+import onnx.utils
 from google.protobuf.message import DecodeError
+from onnx import shape_inference
 from onnx.inliner import inline_local_functions
 
 from bittrue.errors import DataError, UnsupportedError, UsageError
@@ -36,6 +38,46 @@ def _read(path: Path) -> onnx.ModelProto:
     if not model.graph.node:
         raise DataError(f"{path}: the model has no nodes")
     return model
+
+
+def _cut(path: Path, model: onnx.ModelProto, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
+    """The part of a network between tensors. Raises UsageError for names that it does not have, and for inputs that the
+    outputs need but that are not among the names."""
+    graph = model.graph
+    constants = {t.name for t in graph.initializer}
+    known = {v.name for v in graph.input} | {o for n in graph.node for o in n.output if o}
+    if unknown := [n for n in (*inputs, *outputs) if n not in known]:
+        raise UsageError(f"{path}: no tensor '{unknown[0]}'")
+    inputs = inputs or [v.name for v in graph.input if v.name not in constants]
+    outputs = outputs or [v.name for v in graph.output]
+    try:
+        cut = onnx.utils.Extractor(shape_inference.infer_shapes(model)).extract_model(list(inputs), list(outputs))
+    except Exception as e:  # the checker's errors have no common base
+        raise DataError(f"{path}: cannot be cut at {', '.join((*inputs, *outputs))} ({one_line(e)})") from e
+    made = {*inputs, *(t.name for t in cut.graph.initializer), *(o for n in cut.graph.node for o in n.output), ""}
+    if missing := [i for n in cut.graph.node for i in n.input if i not in made]:
+        raise UsageError(f"{path}: the outputs need '{missing[0]}' as well, which is not among the input names")
+    return cut
+
+
+def declared_inputs(
+    path: Path, input_names: Sequence[str] = (), output_names: Sequence[str] = ()
+) -> dict[str, tuple[int | None, ...] | None]:
+    """Inputs and their shapes as the file says them, None for what it leaves open. Names: see `load_onnx`.
+
+    Raises DataError for files that are no model, UsageError for unknown names.
+    """
+    model = _read(path)
+    if input_names or output_names:
+        model = _cut(path, model, input_names, output_names)
+    constants = {t.name for t in model.graph.initializer}
+    found: dict[str, tuple[int | None, ...] | None] = {}
+    for value in model.graph.input:
+        if value.name not in constants:
+            tensor = value.type.tensor_type
+            dims = tuple(d.dim_value if d.dim_value > 0 else None for d in tensor.shape.dim)
+            found[value.name] = dims if tensor.HasField("shape") else None
+    return found
 
 
 def _set_shapes(path: Path, model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -75,11 +117,18 @@ def load_onnx(
     *,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     disabled_passes: Collection[str] = (),
+    input_names: Sequence[str] = (),
+    output_names: Sequence[str] = (),
 ) -> Graph:
-    """See `bittrue.importers.load_float_graph`. Opsets 7 and newer; a symbolic batch dimension becomes 1."""
+    """See `bittrue.importers.load_float_graph`. Opsets 7 and newer; a symbolic batch dimension becomes 1.
+
+    input_names, output_names: tensors that become the inputs and outputs, for a part of the network; default its own.
+    """
     model = _read(path)
     if model.functions:
         model = inline_local_functions(model)
+    if input_names or output_names:
+        model = _cut(path, model, input_names, output_names)
     standard = [n for n in model.graph.node if n.domain in ("", "ai.onnx")]
     others = {(n.domain, n.op_type) for n in model.graph.node} - {(n.domain, n.op_type) for n in standard}
     foreign = sorted(f"{domain}.{op}" for domain, op in others if not is_host_op(domain, op))

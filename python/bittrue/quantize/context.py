@@ -33,6 +33,7 @@ class QuantizeOptions:
     quant_output: bool = False
     disabled_passes: tuple[str, ...] = ()
     float_layers: frozenset[str] = frozenset()
+    winograd: frozenset[str] = frozenset()
 
 
 @dataclass

@@ -14,6 +14,8 @@ from bittrue.quantize.movement import MOVEMENT, resize
 from bittrue.quantize.ranges import Threshold, import_ranges, propagate
 from bittrue.targets.loader import Target, load_target
 
+PRECISIONS = ("int8", "fp32")
+
 
 def quantize(
     graph: Graph,
@@ -26,19 +28,20 @@ def quantize(
     """Lowers every node of a float graph for a target.
 
     thresholds: rows of a calibration table by tensor name (int8 only). A node that cannot run in integers runs in the
-    target's float rules. Raises UnsupportedError that lists all nodes without any rule, DataError for missing
-    thresholds and for NaN in constants, UsageError for a precision the target does not have.
+    target's float rules. Raises UnsupportedError that lists all nodes without any rule, and for a precision the target
+    does not have; DataError for missing thresholds and for NaN in constants; UsageError for a precision that no target
+    has.
     """
     if isinstance(target, str):
         target = load_target(target)
     profile = target.profile
     options = options or QuantizeOptions()
-    if not target.lowering.INT8:
+    if not hasattr(target.lowering, "FLOAT"):
         raise UnsupportedError(f"target {profile.name} compiles no float models: {profile.description}")
     if precision not in profile.precisions:
-        raise UsageError(
-            f"target {profile.name} has no precision '{precision}'; it has {', '.join(profile.precisions)}"
-        )
+        # what another target has is asked of the wrong chip, the rest is no precision
+        error = UnsupportedError if precision in PRECISIONS else UsageError
+        raise error(f"target {profile.name} has no precision '{precision}'; it has {', '.join(profile.precisions)}")
     integer = precision == "int8"
     ranges = import_ranges(graph, thresholds or {}) if integer else {}
     if integer:

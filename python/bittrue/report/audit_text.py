@@ -167,14 +167,30 @@ def _tune(content: Content, verbose: bool) -> list[str]:
     return lines
 
 
+def _search(content: Content, verbose: bool) -> list[str]:
+    lines = [
+        f"  {len(content['trials'])} networks simulated on {content['samples']} samples, "
+        f"{content['labelled']} labelled; goal: {content['loss']} at most {content['goal']:g}",
+        f"  {'':<2} {'SQNR dB':>8} {'cosine':>9} {'top-1':>7} {'loss':>8} {'seconds':>8} settings",
+    ]
+    for t in content["trials"]:
+        lines.append(
+            f"  {'*' if t['best'] else '':<2} {_score(t['score'])} {number(t['loss'], '.4f'):>8} "
+            f"{number(t['seconds'], '.1f'):>8} {t['words']}"
+        )
+    lines.append(f"  chosen: {content['chosen']}{'' if content['reached'] else ' (the goal was not reached)'}")
+    return lines
+
+
 def _classify(content: Content, verbose: bool) -> list[str]:
     lines = [f"  {content['samples']} samples, {content['labelled']} labelled"]
     for r in content["rates"]:
         ties = [f"{r['ties'][side]} {side}" for side in ("float", "quantized") if r["ties"][side]]
         by_ties = f", by ties only: {' and '.join(ties)}" if ties else ""
         lines.append(
-            f"  top-{r['k']:<3} float {r['float']:.4f}, quantized {r['quantized']:.4f}, difference {-r['drop']:+.4f}; "
-            f"lost {r['lost']}, gained {r['gained']}, McNemar p = {r['mcnemar_p']:.3g}{by_ties}"
+            f"  top-{r['k']:<3} float {r['float']:.4f}, quantized {r['quantized']:.4f}, "
+            f"difference {0 - r['drop']:+.4f}; lost {r['lost']}, gained {r['gained']}, "
+            f"McNemar p = {r['mcnemar_p']:.3g}{by_ties}"
         )
     lines.append(f"  {content['flips']} flipped: their best class changes ({content['agreement']:.4f} agree)")
     shown = content["flipped"] if verbose else content["flipped"][:LISTED_FLIPS]
@@ -234,6 +250,7 @@ PARTS: dict[str, Callable[[Any, bool], list[str]]] = {
     "overflow": _overflow,
     "sensitivity": _sensitivity,
     "tune": _tune,
+    "search": _search,
 }
 
 

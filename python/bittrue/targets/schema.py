@@ -47,8 +47,20 @@ class OpSupport(BaseModel):
     note: str = ""
 
 
+class Inherited(BaseModel):
+    """The float ops of another target, and those of its rules that are named (without its name). Their evidence becomes
+    "assumed"."""
+
+    model_config = ConfigDict(extra="forbid")
+    target: str
+    rules: list[str]
+
+
 class Profile(BaseModel):
-    """A target: facts as data. Lowering rules are Python beside it."""
+    """A target: facts as data. Lowering rules are Python beside it.
+
+    inherits: what the loader filled in from another target.
+    """
 
     model_config = ConfigDict(extra="forbid")
     name: str
@@ -57,13 +69,14 @@ class Profile(BaseModel):
     description: str
     precisions: list[str]
     rules: dict[str, Rule]
-    propagation: list[str]
+    propagation: list[str] = []
+    inherits: Inherited | None = None
     ops: dict[str, dict[str, OpSupport]]
 
     @property
     def sha256(self) -> str:
         """Of all facts."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return hashlib.sha256(self.model_dump_json(exclude={"inherits"}).encode()).hexdigest()
 
     def rule(self, name: str) -> str | int | float:
         """Value of a rule."""

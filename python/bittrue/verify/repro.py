@@ -15,7 +15,7 @@ import yaml
 
 from bittrue import __version__
 from bittrue.errors import DataError, UsageError
-from bittrue.model_files import write_compiled
+from bittrue.model_files import Reference, write_compiled
 from bittrue.quantize.model import QuantizedModel
 from bittrue.report.result import Result, TensorResult, failure_sentence
 from bittrue.runtime.session import Session
@@ -100,7 +100,7 @@ def _write_context(
     reference = result.sources.get("layer_reference") or result.sources["context_dir"]
     manifest = {"precision": model.precision, "reference_made_by": Path(reference).name, **model.meta}
     name, arena = model.graph.nodes[-1].name, Session(model.graph).arena_bytes
-    write_compiled(model, folder, feeds, expected, expected, manifest, net_name=name, arena=arena)
+    write_compiled(model, folder, Reference(feeds, expected), manifest, net_name=name, arena=arena)
 
 
 def _failing(result: Result, layer: str) -> tuple[StoredStage, TensorResult]:

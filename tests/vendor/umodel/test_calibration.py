@@ -274,3 +274,26 @@ def test_statistics_take_the_place_of_data(
     assert code == 2 and "admm needs the values themselves" in text
     code, text = tool("quantize", *arguments, f"-load_dist={dist}", "-graph_transform", "-merge_scale_to_conv")
     assert code == 4 and "net.dist: statistics of" in text
+
+
+def test_winograd_weights_lie_beside_the_others(
+    quantized: Callable[..., tuple[QuantizedNetwork, str]], tmp_path: Path
+) -> None:
+    plain, text = quantized("-winograd")
+    assert re.search(r"winograd: layer conv3: SQNR [-\d.]+ dB, [-\d.]+ dB without", text)
+    assert re.search(r"winograd: output prob: SQNR", text)
+    blob = next(layer for layer in read_umodel(tmp_path / "net.int8umodel").layer if layer.name == "conv3").blobs[0]
+    assert len(blob.winograd_data_fixpoint) == 4 * 8 * 16 and blob.right_shift_num != 255
+    assert not any(n.name.endswith("/tiles") for n in plain.model.graph.nodes)
+    deploy, umodel = tmp_path / DEPLOY, tmp_path / "net.int8umodel"
+
+    def tiles() -> set[str]:
+        opened = open_int8(deploy, umodel, winograd=True)
+        return {n.name for n in opened.model.graph.nodes if n.name.endswith("/tiles")}
+
+    assert tiles() == {"conv1/tiles", "conv3/tiles"}  # depthwise convolutions never
+    deploy.write_text(deploy.read_text().replace('name: "conv1"', 'name: "conv1" use_winograd: false'))
+    assert tiles() == {"conv3/tiles"}
+    deploy.write_text(deploy.read_text().replace("use_winograd: false", "use_winograd: true"))
+    opened = open_int8(deploy, umodel)
+    assert {n.name for n in opened.model.graph.nodes if n.name.endswith("/tiles")} == {"conv1/tiles"}

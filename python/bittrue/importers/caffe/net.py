@@ -6,6 +6,7 @@ are `<blob>_<layer>`. Of the blobs that the network returns the last writing kee
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,11 +100,21 @@ def _layer_shapes(layer: Any) -> list[tuple[int, ...] | None]:
     return [*shapes, *[None] * tops][:tops]
 
 
-def read_net(net: Any, given: dict[str, tuple[int, ...]]) -> Net:
+def unwritten_blobs(net: Any) -> list[str]:
+    """Blobs that layers of a NetParameter read although none before them writes them, and that are no inputs."""
+    written, unwritten = set(net.input), dict[str, None]()
+    for layer in active_layers(net):
+        if layer.type not in DROPPED_TYPES:
+            unwritten |= dict.fromkeys(b for b in layer.bottom if b not in written)
+        written.update(layer.top)
+    return list(unwritten)
+
+
+def read_net(net: Any, given: Mapping[str, tuple[int, ...] | None]) -> Net:
     """The network of a NetParameter.
 
-    given: shapes of inputs that stand for those in the file; a blob that no layer writes becomes an input if its shape
-    is given. Raises DataError for blobs that nothing writes, or several layers write.
+    given: shapes of inputs that stand for those in the file; a blob that no layer writes becomes an input if it is
+    among them. Raises DataError for blobs that nothing writes, or several layers write.
     """
     inputs = _declared_inputs(net)
     layers = active_layers(net)

@@ -52,6 +52,41 @@ def blob_array(blob: Any) -> Array:
     return np.fromiter(values, np.float32, len(values)).reshape(shape)
 
 
+def whole_fields(data: bytes) -> int:
+    """Where the outermost fields of a protobuf message that are whole end: the first byte of the field that is not."""
+    end = 0
+    try:
+        while end < len(data):
+            tag, at = _varint(data, end)
+            match tag & 7:
+                case 0:
+                    at = _varint(data, at)[1]
+                case 1 | 5 as fixed:
+                    at += 8 if fixed == 1 else 4
+                case 2:
+                    length, at = _varint(data, at)
+                    at += length
+                case _:
+                    break
+            if at > len(data) or tag >> 3 == 0:
+                break
+            end = at
+    except IndexError:
+        pass
+    return end
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number of seven bits a byte, and the place behind it."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+
+
 def read_caffemodel(path: Path) -> dict[str, list[Array]]:
     """Blobs by layer name, of layers that have any. Raises DataError for broken files."""
     if not path.is_file():
@@ -62,7 +97,8 @@ def read_caffemodel(path: Path) -> dict[str, list[Array]]:
     except OSError as e:
         raise DataError(f"{path}: cannot be read ({e.strerror or e})") from e
     except DecodeError as e:
-        raise DataError(f"{path}: not a caffemodel, or cut off") from e
+        at = whole_fields(path.read_bytes())
+        raise DataError(f"{path}: not a caffemodel, or cut off: what begins at byte {at} cannot be read") from e
     blobs: dict[str, list[Array]] = {}
     for layer in (*weights.layers, *weights.layer):
         old = layer.layer if "layer" in layer.DESCRIPTOR.fields_by_name else layer

@@ -10,6 +10,8 @@ from bittrue.graph.ir import Node
 from bittrue.quantize import integer as q
 from bittrue.quantize.context import Array, Context, FallbackError
 from bittrue.quantize.floating import FloatRules, overhangs
+from bittrue.targets.bm1684.weights import shift_and_bias
+from bittrue.targets.bm1684.winograd import runs_as_winograd, winograd
 from bittrue.targets.factors import (
     average_pool_factors,
     coefficient_shift,
@@ -36,18 +38,6 @@ FLOAT = FloatRules(
 QUANTIZE: dict[str, Any] = {"rounding": "add_half_trunc", "flush": 1}
 DEQUANTIZE: dict[str, Any] = {"flush": 1}
 ACCUMULATOR = {"acc": "wrap32", "rounding": "half_up"}
-LARGEST_BIAS_LOSS = 0.03  # share of clipped bias values above which the shift is lowered
-
-
-def shift_and_bias(n: int, bias: Array | None, sy: float) -> tuple[int, Array | None]:
-    """Lowers the shift until at most 3 % of the 16-bit bias values are clipped."""
-    if bias is None:
-        return n, None
-    while True:
-        b16, lost = q.saturate(q.round_away(bias * F(2.0**n / sy)), "int16")
-        if lost <= LARGEST_BIAS_LOSS or n <= 0:
-            return n, b16
-        n -= 1
 
 
 def weighted(ctx: Context, node: Node, w: Array, at_least: int | None) -> tuple[dict[str, Any], list[str]]:
@@ -72,6 +62,10 @@ def conv(ctx: Context, node: Node) -> None:
     if max(node.attrs["strides"]) > LARGEST_STRIDE:
         raise FallbackError("stride above 15")
     w = q.constant_weight(ctx, node)
+    if node.name in ctx.options.winograd and runs_as_winograd(ctx, node, w):
+        ctx.evidence = "assumed"
+        winograd(ctx, node, w, {**ACCUMULATOR, "requant": "shift", **q.output_clamp(ctx, node)})
+        return
     source = ctx.read_quantized(node.inputs[0])
     stage, constants = weighted(ctx, node, w, None)
     attrs = q.window(node) | {"group": node.attrs["group"]}

@@ -21,7 +21,7 @@ HELP = ("help", "h")
 @dataclass(frozen=True)
 class Option:
     """One option of a tool. choices: allowed words, compared without case and given back as listed. aliases: other
-    names of it. required: the tool does not run without it."""
+    names of it. required: the tool does not run without it. alone: set, necessary options are not asked for."""
 
     name: str
     kind: Kind
@@ -30,6 +30,7 @@ class Option:
     required: bool = False
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    alone: bool = False
 
 
 @dataclass
@@ -156,6 +157,8 @@ class Tool:
             return
         if len(parsed.words) > len(self.words) and not (self.words and self.words[-1].endswith("..")):
             raise UsageError(f"{self.name}: '{parsed.words[len(self.words)]}' is no option and no value of one")
+        if any(o.alone and parsed.values[o.name] for o in self.options):
+            return
         if missing := [f"--{o.name}" for o in self.options if o.required and o.name not in parsed.given]:
             raise UsageError(f"{self.name}: {', '.join(missing)} is necessary; `{self.name} --help` lists the options")
 

@@ -14,11 +14,14 @@ import numpy as np
 
 from bittrue.containers.bmodel import StageRef
 from bittrue.containers.bmodel_codes import array_dtype
-from bittrue.containers.build import IoTensor
+from bittrue.containers.build import IoTensor, stage_dynamic
+from bittrue.containers.flat import Table
 from bittrue.containers.refdata import to_bytes
 from bittrue.containers.stage_select import select_stage
 from bittrue.devices.bm1684.session import InstructionSession
 from bittrue.errors import BittrueError, DataError
+from bittrue.model_files import graph_io
+from bittrue.quantize.model import QuantizedModel
 from bittrue.runtime.session import Session
 from bittrue.vendor.sophgo.bmrt import debug_files
 from bittrue.vendor.sophgo.bmrt.comparison import stage_passes
@@ -87,6 +90,9 @@ class Tester:
         self.options, self.log, self.nets = options, log, nets
         self.times = LaunchTimes()
         self.opened: tuple[StageRef, list[Session | InstructionSession]] | None = None
+        self.lowered: tuple[Table, QuantizedModel] | None = (
+            None  # the last dynamic stage, for the shapes of the options
+        )
         self.compared = 0
 
     def run(self) -> None:
@@ -135,13 +141,19 @@ class Tester:
         label = f"[{net.name}] stage[{ref.stage_index}]"
         clock = [time.perf_counter()]
         ref = self._by_shape(net, ref)
-        inputs, outputs = stage_io(ref)
+        try:
+            model = self._resized(ref)
+        except BittrueError as e:
+            log.line(OWN, WRONG, str(e))
+            self._launch_failed(net, ref)
+        inputs, outputs = graph_io(model) if model else stage_io(ref)
+        self._check_output_shapes(net, ref, outputs)
         if refused := next((t for t in [*inputs, *outputs] if t.dtype in REFUSED), None):
             log.fatal(OWN, f"not support dtype {refused.dtype} of tensor '{refused.name}'")
         feeds = self._read_inputs(net, inputs)
         clock.append(time.perf_counter())
         try:
-            sessions = self._open(net, ref)
+            sessions = self._open(net, ref, model)
             clock.append(time.perf_counter())
             memories = self._launch(sessions, feeds)
         except BittrueError as e:
@@ -176,35 +188,59 @@ class Tester:
 
     def _by_shape(self, net: Net, ref: StageRef) -> StageRef:
         """The stage for the shapes of the options, chosen as the vendor's runtime does."""
-        o = self.options
-        if not o.shapes and not o.output_shapes:
+        if not self.options.shapes:
             return ref
         try:
-            if o.shapes:
-                own = [t.shape for t in stage_io(ref)[0]]
-                ref = net.stages[select_stage(ref.net, [*o.shapes, *own[len(o.shapes) :]])]
-            fits = all(
-                len(shapes) <= len(tensors)
-                and all(math.prod(t.shape) == math.prod(s) for t, s in zip(tensors, shapes, strict=False))
-                for tensors, shapes in zip(stage_io(ref), (o.shapes, o.output_shapes), strict=True)
-            )
+            ref = net.stages[select_stage(ref.net, self._shapes(ref))]
         except DataError:
-            fits = False
-        if not fits:
-            self.log.line("bmrt_launch_tensor:770", WRONG, "Shapes of the input tensors are not supported")
-            self._launch_failed(net, ref)
+            self._shapes_refused(net, ref)
+        own = [t.shape for t in stage_io(ref)[0]]
+        fits = len(self.options.shapes) <= len(own) and all(
+            math.prod(mine) == math.prod(given) for mine, given in zip(own, self._shapes(ref), strict=True)
+        )
+        if not fits and not stage_dynamic(ref.stage):
+            self._shapes_refused(net, ref)
         return ref
+
+    def _shapes(self, ref: StageRef) -> list[tuple[int, ...]]:
+        """Shapes of all inputs: those of the options, then the stage's own."""
+        own = [t.shape for t in stage_io(ref)[0]]
+        return [*self.options.shapes, *own[len(self.options.shapes) :]]
+
+    def _resized(self, ref: StageRef) -> QuantizedModel | None:
+        """A dynamic stage lowered for the shapes of the options; None where it runs as it is."""
+        shapes = self._shapes(ref)
+        if not stage_dynamic(ref.stage) or shapes == [t.shape for t in stage_io(ref)[0]]:
+            return None
+        from bittrue.vendor.sophgo.compilers.dynamic import (
+            resized,
+        )  # loads all frontends, which others need not wait for
+
+        if self.lowered is None or self.lowered[0] is not ref.stage:
+            self.lowered = ref.stage, resized(ref, shapes)
+        return self.lowered[1]
+
+    def _check_output_shapes(self, net: Net, ref: StageRef, outputs: list[IoTensor]) -> None:
+        given = self.options.output_shapes
+        sizes = zip(given, outputs, strict=False)
+        if len(given) > len(outputs) or any(math.prod(s) != math.prod(t.shape) for s, t in sizes):
+            self._shapes_refused(net, ref)
+
+    def _shapes_refused(self, net: Net, ref: StageRef) -> NoReturn:
+        self.log.line("bmrt_launch_tensor:770", WRONG, "Shapes of the input tensors are not supported")
+        self._launch_failed(net, ref)
 
     def _launch_failed(self, net: Net, ref: StageRef) -> NoReturn:
         text = f"The {net.index}-th neuron network '{net.name}' stage '{ref.stage_index}' launch failed"
         self.log.fatal("bmrt_launch_tensor:782", text)
 
-    def _open(self, net: Net, ref: StageRef) -> list[Session | InstructionSession]:
+    def _open(self, net: Net, ref: StageRef, model: QuantizedModel | None) -> list[Session | InstructionSession]:
         """One session a thread; those of the last stage stay open, so that loops over it do not load it again."""
         if self.opened is None or self.opened[0].stage is not ref.stage:
             threads = self.options.threads if self.options.test_case in ("", "bmrt_multi_thread") else 1
             self.opened = None  # its memory is free before the next is taken
-            self.opened = ref, [open_stage(net.folder.model, ref) for _ in range(threads)]
+            sessions = [Session(model.graph) if model else open_stage(net.folder.model, ref) for _ in range(threads)]
+            self.opened = ref, sessions
         return self.opened[1]
 
     def _read_inputs(self, net: Net, tensors: list[IoTensor]) -> dict[str, Array]:

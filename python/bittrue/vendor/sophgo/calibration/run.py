@@ -19,6 +19,7 @@ from bittrue.graph.shaped import ShapedGraphs
 from bittrue.vendor.sophgo.arguments import Parsed, warn_on_stderr
 from bittrue.vendor.sophgo.calibration import fields
 from bittrue.vendor.sophgo.calibration.console import log, log_end, log_layers
+from bittrue.vendor.sophgo.calibration.cost import log_cost
 from bittrue.vendor.sophgo.calibration.data import DataSource, counted
 from bittrue.vendor.sophgo.calibration.float_layers import mark_float_layers
 from bittrue.vendor.sophgo.calibration.options import COMMANDS, TOOL
@@ -87,11 +88,14 @@ def _quantize(network: Network, source: DataSource, options: Parsed, *, save_tes
         thresholds = fields.share_concat_thresholds(deploy, graph, thresholds)
     quantization = Quantization(options["target"], thresholds, table.method, table.samples, rewrites)
     model = quantization.lower(graph, deploy)
+    wino = quantization.lower(graph, deploy, winograd=True) if options["winograd"] else None
+    if wino:
+        log_cost(graph, model, wino, next(iter(source.records(graph, network, 1))))
     log_layers(deploy, graph, model, all_max=options["th_method"] == "MAX")
     stem, folder = network.weight_file.stem, network.weight_file.parent
     files = _prototxts(stem, network, deploy, save_test)
     if options["save_model"]:
-        files[f"{stem}.int8umodel"] = int8_umodel(deploy, model, quantization).SerializeToString()
+        files[f"{stem}.int8umodel"] = int8_umodel(deploy, model, quantization, wino).SerializeToString()
     _write({folder / name: content for name, content in files.items()})
 
 

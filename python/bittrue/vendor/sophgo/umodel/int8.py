@@ -24,6 +24,7 @@ from bittrue.importers.caffe.schema import new_message
 from bittrue.quantize.context import QuantizeOptions
 from bittrue.quantize.model import QuantizedModel
 from bittrue.quantize.quantizer import quantize
+from bittrue.targets.bm1684.winograd import TILES, stored_weights
 from bittrue.vendor.sophgo.umodel.layers import nodes_of_layers
 from bittrue.vendor.sophgo.umodel.network import Array, Network
 
@@ -43,12 +44,19 @@ class Quantization:
     samples: int
     rewrites: Rewrites = field(default_factory=Rewrites)
 
-    def lower(self, graph: Graph, network: Network) -> QuantizedModel:
+    def lower(self, graph: Graph, network: Network, *, winograd: bool = False) -> QuantizedModel:
         """The quantized network of a float graph, to which the rewrites were applied already. Layers of the prototxt
-        with `forward_with_float` stay in float."""
-        wanted = [layer.name for layer in network.proto.layer if layer.forward_with_float]
-        floats = nodes_of_layers(graph, network, wanted)
-        return quantize(graph, self.tensors, self.target, options=QuantizeOptions(float_layers=frozenset(floats)))
+        with `forward_with_float` stay in float; those with `use_winograd` run as Winograd where the target has it, or
+        with `winograd` all that do not say otherwise."""
+        layers = network.proto.layer
+        floats = [n.name for n in layers if n.forward_with_float]
+        convs = [n for n in layers if n.type == "Convolution"]
+        asked = [n.name for n in convs if n.use_winograd or (winograd and not n.HasField("use_winograd"))]
+        options = QuantizeOptions(
+            float_layers=frozenset(nodes_of_layers(graph, network, floats)),
+            winograd=frozenset(nodes_of_layers(graph, network, asked)),
+        )
+        return quantize(graph, self.tensors, self.target, options=options)
 
     def to_bytes(self) -> bytes:
         content = {"schema": SCHEMA, **asdict(self)}
@@ -68,8 +76,11 @@ class Quantization:
             raise DataError(f"the record of the calibration is broken ({e})") from e
 
 
-def int8_umodel(network: Network, model: QuantizedModel, quantization: Quantization) -> Any:
-    """The Umodel message of a network (deploy form) and its quantized model."""
+def int8_umodel(
+    network: Network, model: QuantizedModel, quantization: Quantization, winograd: QuantizedModel | None = None
+) -> Any:
+    """The Umodel message of a network (deploy form) and its quantized model. winograd: the same network with Winograd,
+    whose weights are stored beside the others."""
     message = network.float_umodel()
     message.quantization = quantization.to_bytes()
     nodes = {n.name: n for n in model.graph.nodes if n.op in WEIGHTED}
@@ -80,6 +91,14 @@ def int8_umodel(network: Network, model: QuantizedModel, quantization: Quantizat
         for blob, constant in zip(layer.blobs, node.inputs[1:], strict=False):
             _fill(blob, model.graph.constants[constant])
         _fill_scale(layer.blobs[0], node, model)
+    for node in winograd.graph.nodes if winograd else ():
+        layer = next((n for n in message.layer if node.name == f"{n.name}/{TILES}"), None)
+        if layer is not None and winograd is not None:
+            blob = layer.blobs[0]
+            blob.winograd_right_shift_num = node.attrs["shift"][0]
+            blob.winograd_data_fixpoint.extend(
+                stored_weights(winograd.graph.constants[node.inputs[1]]).ravel().tolist()
+            )
     return message
 
 
@@ -138,9 +157,10 @@ def open_int8(
     umodel: Path,
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    winograd: bool = False,
     allow_unknown_fields: bool = False,
 ) -> QuantizedNetwork:
-    """Lowers an INT8 umodel for the shapes of its prototxt, or for those given.
+    """Lowers an INT8 umodel for the shapes of its prototxt, or for those given. winograd: see `Quantization.lower`.
 
     Raises UnsupportedError for a umodel of the vendor's own tools, DataError for a prototxt of another network and
     for integers that do not follow from the float weights and thresholds beside them.
@@ -156,7 +176,7 @@ def open_int8(
     graph = network.graph(shapes)
     quantization.rewrites.apply(graph)
     try:
-        model = quantization.lower(graph, network)
+        model = quantization.lower(graph, network, winograd=winograd)
     except DataError as e:
         raise DataError(f"{umodel}: {e}; is it the umodel of {prototxt}?") from e
     _check_integers(umodel, message, int8_umodel(network, model, quantization))

@@ -1,0 +1,1 @@
+"""The vendor's compilers: bmnetc (Caffe), bmneto (ONNX) and bmnetu (umodels). docs/sophgo-compilers.md"""
