@@ -19,7 +19,7 @@ from bittrue.calibrate.distribution import (
 )
 from bittrue.calibrate.methods import METHODS, Parameters, find_method
 from bittrue.cli.data_options import preprocess_from, preprocess_options
-from bittrue.cli.model_options import LayerData, load_shaped_model, model_options
+from bittrue.cli.model_options import layer_data, load_shaped_model, model_options
 from bittrue.containers.context_dir import file_sha256
 from bittrue.errors import UsageError
 
@@ -74,11 +74,7 @@ def calibrate_command(
     """
     if load_dist and (data or dump_dist):
         raise UsageError("--load-dist takes the place of --data and --dump-dist")
-    from_layer = None if data or load_dist else LayerData.of(model, options)
-    if from_layer:
-        shape, blob = from_layer.shape(), from_layer.layer.blob
-        if not any(text.startswith(f"{blob}=") for text in options["shapes"]):
-            options["shapes"] = (*options["shapes"], f"{blob}={'x'.join(map(str, shape))}")
+    from_layer = None if data or load_dist else layer_data(model, options)
     graphs = load_shaped_model(model, options)
     graph = graphs.graph
     weights = options["weights"] or model  # the file whose digest tells tables of other models apart

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bittrue import api
-from bittrue.calibrate.data import Records
-from bittrue.calibrate.transform import Transform
-from bittrue.errors import DataError, UnsupportedError, UsageError
+from bittrue.calibrate.layer_data import LayerData
+from bittrue.errors import UsageError
 from bittrue.graph.ir import Graph
 from bittrue.graph.rewrites import Rewrites
 from bittrue.graph.shaped import ShapedGraphs
 from bittrue.importers import CaffeOptions, load_float_graph
-from bittrue.importers.caffe.data_layer import DataLayer, read_data_layer
+from bittrue.importers.caffe.data_layer import read_data_layer
 
 
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,41 +36,20 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@dataclass(frozen=True)
-class LayerData:
-    """The data layer of a prototxt and how its samples become inputs."""
+def layer_data(model: Path, options: dict[str, Any]) -> LayerData:
+    """The data layer of a prototxt. Without `--shape`, its input gets the shape that the records have.
 
-    layer: DataLayer
-    transform: Transform
-
-    @staticmethod
-    def of(model: Path, options: dict[str, Any]) -> LayerData:
-        """Raises UsageError for models of other formats, which name no data."""
-        if model.suffix.lower() != ".prototxt":
-            raise UsageError("--data is needed")
-        layer = read_data_layer(model, allow_unknown_fields=options["allow_unknown_fields"])
-        try:
-            transform = Transform(layer.transform, layer.folder)
-        except (DataError, UnsupportedError) as e:
-            raise type(e)(f"{model}: layer '{layer.name}': {e}") from e
-        return LayerData(layer, transform)
-
-    def shape(self) -> tuple[int, ...]:
-        """Of the input, by the first sample, with remarks on stderr. Raises DataError without samples."""
-        key, sample = next(iter(self.layer.source), ("", None))
-        if sample is None:
-            raise DataError(f"{self.layer.source.path}: holds no records")
-        batch, notes = self.layer.batch(sample)
-        for note in (*self.layer.notes, *notes, *self.transform.notes):
-            click.echo(f"warning: {note}", err=True)
-        try:
-            return (batch, *self.transform(sample.array).shape[-3:])
-        except DataError as e:
-            raise DataError(f"{self.layer.source.path}: record '{key}': {e}") from e
-
-    def records(self, graph: Graph, limit: int | None) -> Records:
-        """At most `limit` of them."""
-        return api.records(graph, self.layer.source, limit=limit, transform=self.transform, any_shape=True)
+    Raises UsageError for models of other formats, which name no data, and DataError as `LayerData` does.
+    """
+    if model.suffix.lower() != ".prototxt":
+        raise UsageError("--data is needed")
+    data = LayerData.of(read_data_layer(model, allow_unknown_fields=options["allow_unknown_fields"]))
+    shape, notes = data.shape()
+    for note in notes:
+        click.echo(f"warning: {note}", err=True)
+    if not any(text.startswith(f"{data.layer.blob}=") for text in options["shapes"]):
+        options["shapes"] = (*options["shapes"], f"{data.layer.blob}={'x'.join(map(str, shape))}")
+    return data
 
 
 def load_model(model: Path, options: dict[str, Any], disabled_passes: Collection[str] = ()) -> Graph:

@@ -21,14 +21,14 @@ TYPES = ("Data", "AnnotatedData", "ImageData")
 @dataclass(frozen=True)
 class DataLayer:
     """blob: the input it makes. source: its samples, an LMDB or a list of pictures. transform: its
-    TransformationParameter. folder: that of the prototxt. batch_size: as the prototxt says. notes: remarks for the
+    TransformationParameter. prototxt: its file. batch_size: as the prototxt says. notes: remarks for the
     user."""
 
     name: str
     blob: str
     source: LmdbFolder | ImageList
     transform: Any
-    folder: Path
+    prototxt: Path
     batch_size: int
     notes: list[str] = field(default_factory=list)
 
@@ -70,7 +70,7 @@ def data_layer_of(layers: Iterable[Any], prototxt: Path) -> DataLayer:
     ]
     if not pictures:
         source: LmdbFolder | ImageList = LmdbFolder(found)
-        return DataLayer(layer.name, layer.top[0], source, layer.transform_param, prototxt.parent, p.batch_size, notes)
+        return DataLayer(layer.name, layer.top[0], source, layer.transform_param, prototxt, p.batch_size, notes)
     if bool(p.new_height) != bool(p.new_width):
         raise DataError(f"{prototxt}: layer '{layer.name}': new_height and new_width are given together")
     size = (p.new_height, p.new_width) if p.new_height else None
@@ -80,7 +80,7 @@ def data_layer_of(layers: Iterable[Any], prototxt: Path) -> DataLayer:
     if root and not Path(root).is_dir() and (prototxt.parent / root).is_dir():
         root = f"{prototxt.parent / root}/"
     source = ImageList(found, root, size, not p.is_color)
-    return DataLayer(layer.name, layer.top[0], source, layer.transform_param, prototxt.parent, p.batch_size, notes)
+    return DataLayer(layer.name, layer.top[0], source, layer.transform_param, prototxt, p.batch_size, notes)
 
 
 def read_data_layer(path: Path, *, allow_unknown_fields: bool = False) -> DataLayer:
