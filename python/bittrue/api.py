@@ -27,6 +27,7 @@ from bittrue.containers.context_dir import file_sha256, save_npz
 from bittrue.devices.bm1684.session import InstructionSession
 from bittrue.errors import DataError, UsageError
 from bittrue.graph.ir import Graph
+from bittrue.graph.shaped import ShapedGraphs
 from bittrue.importers import CaffeOptions, load_float_graph
 from bittrue.model_files import find_stage, is_quantized_onnx, load, reference_feeds, reference_of, write_compiled
 from bittrue.quantize.context import QuantizeOptions
@@ -44,8 +45,8 @@ from bittrue.verify.repro import Bundle, write_bundle
 __all__ = [
     "AuditResult", "Budget", "CaffeOptions", "InstructionSession", "MixedNetwork", "OverflowAudit", "RunResult",
     "Sensitivity", "Session", "Tuning", "audit", "calibrate", "compare", "compile", "find_stage", "is_quantized_onnx",
-    "load", "load_float", "open_session", "overflow", "quantize", "records", "reference_feeds", "repro", "sensitivity",
-    "tune", "verify", "write_npz",
+    "load", "load_float", "load_shaped", "open_session", "overflow", "quantize", "records", "reference_feeds", "repro",
+    "sensitivity", "tune", "verify", "write_npz",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
@@ -71,6 +72,14 @@ def load_float(
 ) -> Graph:
     """The float graph of a model file. See `bittrue.importers.load_float_graph`."""
     return load_float_graph(path, input_shapes=shapes, caffe=caffe)
+
+
+def load_shaped(
+    path: Path | str, *, shapes: Mapping[str, tuple[int, ...]] | None = None, caffe: CaffeOptions | None = None
+) -> ShapedGraphs:
+    """The float network of a model file at any shapes of its inputs that its layers take; `shapes`: those it is read
+    with first. See `load_float` and `ShapedGraphs`."""
+    return ShapedGraphs(load_float(path, shapes=shapes, caffe=caffe), lambda s: load_float(path, shapes=s, caffe=caffe))
 
 
 def policy_of(policy: Policy | Path | str | None, accuracy_f: float | None, accuracy_i: int) -> Policy:
@@ -177,13 +186,14 @@ def records(
     options: Preprocess | None = None,
     limit: int | None = None,
     transform: Transform | None = None,
+    any_shape: bool = False,
 ) -> Records:
     """Records of a data set for the inputs of a graph. See `Records`."""
-    return Records(graph, data, options or Preprocess(), limit, transform)
+    return Records(graph, data, options or Preprocess(), limit, transform, any_shape=any_shape)
 
 
 def calibrate(
-    graph: Graph,
+    graph: Graph | ShapedGraphs,
     data: Iterable[Record],
     *,
     method: str = "kl",

@@ -105,6 +105,7 @@ def test_labels_judge_both_networks(tmp_path: Path, capsys: pytest.CaptureFixtur
         (("--min-overlap", "1"), "least overlap"),
         (("--max-score-difference", "0"), "largest score difference"),
         (("--min-matched", "1", "--score", "0.95"), None),
+        (("--min-matched", "0", "--score", "1"), "matched share not known, at least 0 allowed"),
         (("--max-extra", "0", "--min-overlap", "0.9", "--min-map", "coco=0.8"), None),
     ],
 )

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from bittrue.calibrate.float_runner import FloatRunner
+from bittrue.calibrate.float_runner import KEPT, FloatRunner, ShapedRunner
+from bittrue.calibrate.table import CalibrationTable
 from bittrue.errors import DataError
 from bittrue.graph.ir import Graph
+from bittrue.graph.shaped import ShapedGraphs, shapes_of
 from bittrue.model_files import reference_feeds
+from bittrue.quantize.context import QuantizeOptions
 from bittrue.quantize.model import QuantizedModel
+from bittrue.quantize.quantizer import quantize
 from bittrue.runtime.session import Session
 
 Array = np.ndarray[Any, Any]
@@ -77,3 +82,31 @@ def quantized_network(
         return {wanted: values[own] for wanted, own in zip(names, model.graph.outputs, strict=True)}
 
     return Network(name, run, names)
+
+
+def shaped_float_network(graphs: ShapedGraphs, name: str = "float") -> Network:
+    """A float network that takes inputs of any shape that its layers take."""
+    return Network(name, ShapedRunner(graphs).run, tuple(graphs.graph.outputs))
+
+
+def shaped_quantized_network(
+    graphs: ShapedGraphs,
+    table: CalibrationTable,
+    target: str,
+    *,
+    options: QuantizeOptions | None = None,
+    path: str | None = None,
+    threads: int | None = None,
+) -> Network:
+    """An INT8 network that takes inputs of any shape: it is lowered again, with the same thresholds, for every shape.
+
+    Raises what `quantize` raises; running raises DataError for shapes that the network does not take.
+    """
+
+    @lru_cache(KEPT)
+    def at(shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> Network:
+        model = quantize(graphs.at(dict(shapes)), table.tensors, target, options=options)
+        return quantized_network(model, graphs.graph.outputs, path=path, threads=threads)
+
+    own = at(tuple(sorted((n, graphs.graph.types[n].shape) for n in graphs.graph.inputs)))
+    return Network(own.name, lambda feeds: at(shapes_of(feeds)).run(feeds), own.outputs)

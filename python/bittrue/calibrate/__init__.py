@@ -11,12 +11,13 @@ from bittrue.calibrate.methods import Parameters, find_method
 from bittrue.calibrate.table import CalibrationTable, Threshold
 from bittrue.errors import UsageError
 from bittrue.graph.ir import Graph
+from bittrue.graph.shaped import ShapedGraphs
 
 SMALLEST = 1e-5
 
 
 def calibrate(
-    graph: Graph,
+    graph: Graph | ShapedGraphs,
     records: Iterable[Record],
     *,
     method: str = "kl",
@@ -26,8 +27,8 @@ def calibrate(
 ) -> CalibrationTable:
     """Thresholds of all float32 activations of a float graph.
 
-    records may be iterated twice. Raises DataError for no samples and for NaN or infinite activations, UsageError for
-    an unknown method.
+    records may be iterated twice. Those of differing shapes need ShapedGraphs, see `collect`. Raises DataError for no
+    samples and for NaN or infinite activations, UsageError for an unknown method.
     """
     statistics = collect(graph, records, [find_method(method)], parameters or Parameters(), progress=progress)
     return thresholds(statistics, method, model_sha256=model_sha256)

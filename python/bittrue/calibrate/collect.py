@@ -4,6 +4,7 @@ network as they need."""
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +13,12 @@ import numpy as np
 from rich.progress import track
 
 from bittrue.calibrate.data import Record
-from bittrue.calibrate.float_runner import FloatRunner
+from bittrue.calibrate.float_runner import ShapedRunner
 from bittrue.calibrate.methods import Method, Parameters
 from bittrue.calibrate.statistics import TensorStatistics
 from bittrue.errors import DataError
 from bittrue.graph.ir import Graph
+from bittrue.graph.shaped import ShapedGraphs, shapes_of
 
 Array = np.ndarray[Any, Any]
 
@@ -33,7 +35,7 @@ class Statistics:
 
 
 def collect(
-    graph: Graph,
+    graph: Graph | ShapedGraphs,
     records: Iterable[Record],
     methods: Collection[Method],
     parameters: Parameters,
@@ -42,44 +44,65 @@ def collect(
 ) -> Statistics:
     """Statistics of all float32 activations. records may be iterated several times.
 
-    Raises DataError for no samples and for NaN or infinite activations, UsageError for a variant that a method does not
-    have.
+    A network of ShapedGraphs takes records of differing shapes: statistics are pooled over all of them, every element
+    counts once. Raises DataError for no samples, for NaN or infinite activations and for records of a shape that the
+    network does not take, UsageError for a variant that a method does not have.
     """
+    graphs = graph if isinstance(graph, ShapedGraphs) else ShapedGraphs(graph)
+    graph = graphs.graph
     for method in methods:
         method.check_variant(parameters.variant)
     names = [n for n in graph.activations() if graph.types[n].dtype == "float32"]
-    runner = FloatRunner(graph, names)
+    runner = ShapedRunner(graphs, names)
     stats = Statistics({n: TensorStatistics(n) for n in names}, parameters, sorted(m.name for m in methods))
     needs = {m.needs for m in methods}
+    averaged = {m.name: m.record for m in methods if m.record is not None}
     # Enough extremes for the quantile, whatever the number of records: one record's share times their number.
     share = 1 - min(
         [0.9999, parameters.percentile] if len(methods) > 1 else [_fraction(m, parameters) for m in methods]
     )
-    total = sum(1 for _ in records) if "top" in needs else 0
+    totals = _elements(graphs, records, names) if "top" in needs else {}
+
+    def run(record: Record) -> Iterable[tuple[TensorStatistics, Array]]:
+        try:
+            values = runner.run(record.feeds)
+        except DataError as e:
+            raise DataError(f"record '{record.key}': {e}") from e
+        return ((stats.tensors[name], x) for name, x in values.items())
 
     def watch(what: str) -> Iterable[Record]:
         return track(records, description=what) if progress else records
 
     for record in watch("calibrating"):
         stats.records.append((record.key, _digest(record.feeds)))
-        for name, x in runner.run(record.feeds).items():
-            s = stats.tensors[name]
+        for s, x in run(record):
             s.look(x, record.key)
             if "histogram" in needs and (count := _counter(s, parameters)):
                 count(x)
             if "top" in needs:
-                s.keep_top(x, int(x.size * total * share) + 3)
-            for method in methods:
-                # An all-zero record says nothing; only the published code counts it.
-                if method.record is not None and (parameters.variant == "tpumlir" or np.any(x)):
-                    s.per_record.setdefault(method.name, []).append(method.record(x, parameters))
+                s.keep_top(x, int(totals[s.name] * share) + 3)
+            # An all-zero record says nothing; only the published code counts it.
+            if averaged and (parameters.variant == "tpumlir" or np.any(x)):
+                s.record_sizes.append(x.size)
+                for name, number in averaged.items():
+                    s.per_record.setdefault(name, []).append(number(x, parameters))
     if not names or not stats.records:
         raise DataError("no calibration samples")
     if "histogram" in needs and parameters.histogram == "two-pass":
         for record in watch("counting"):
-            for name, x in runner.run(record.feeds).items():
-                stats.tensors[name].count(x, parameters.bins)
+            for s, x in run(record):
+                s.count(x, parameters.bins)
     return stats
+
+
+def _elements(graphs: ShapedGraphs, records: Iterable[Record], names: Iterable[str]) -> dict[str, int]:
+    """Elements of every tensor over all records."""
+    totals = dict.fromkeys(names, 0)
+    for shapes, count in Counter(shapes_of(r.feeds) for r in records).items():
+        types = graphs.at(dict(shapes)).types
+        for name in totals:
+            totals[name] += count * types[name].elements
+    return totals
 
 
 def _fraction(method: Method, parameters: Parameters) -> float:

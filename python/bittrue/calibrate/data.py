@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bittrue.calibrate.placement import place
 from bittrue.calibrate.transform import Transform
+from bittrue.containers.datum import Box, Sample
 from bittrue.containers.lmdb_folder import is_lmdb, read_lmdb
 from bittrue.errors import DataError
 from bittrue.graph.ir import Graph, TensorType
@@ -98,11 +99,13 @@ def pixels_of(path: Path, array: Array, options: Preprocess) -> Array:
 
 @dataclass(frozen=True)
 class Record:
-    """One batch: tensors by input name, where it came from, and labels of its samples if the data has them."""
+    """One batch: tensors by input name, where it came from, labels of its samples if the data has them, and of
+    samples that are AnnotatedDatum records their boxes."""
 
     key: str
     feeds: dict[str, Array]
     labels: Array | None = None
+    boxes: tuple[tuple[Box, ...], ...] = ()
 
     @property
     def samples(self) -> int:
@@ -121,9 +124,13 @@ class Records:
         options: Preprocess,
         limit: int | None = None,
         transform: Transform | None = None,
+        *,
+        any_shape: bool = False,
     ) -> None:
-        """transform: how samples of an LMDB become inputs, in place of `options`."""
+        """transform: how samples of an LMDB become inputs, in place of `options`. any_shape: arrays and LMDB records
+        of other shapes than the network's come as they are, a batch each, for `ShapedGraphs`."""
         self.graph, self.options, self.limit, self.transform = graph, options, limit, transform
+        self.any_shape = any_shape
         if not path.exists():
             raise DataError(f"{path}: no such file or folder")
         self.root = path if path.is_dir() else path.parent
@@ -201,28 +208,38 @@ class Records:
         if len(self.graph.inputs) != 1:
             raise DataError(f"{path}: an LMDB feeds one input, the network has {len(self.graph.inputs)}")
         name = self.graph.inputs[0]
-        shape = self.graph.types[name].shape
-        keys, arrays, labels = [], [], []
+        type_ = self.graph.types[name]
+        shape = type_.shape
+        keys: list[str] = []
+        arrays: list[Array] = []
+        samples: list[Sample] = []
+
+        def batch() -> Record:
+            known = [s.label for s in samples if s.label is not None]
+            labels = np.asarray(known) if len(known) == len(samples) else None
+            boxes = tuple(s.boxes for s in samples)
+            return Record(keys[0], {name: np.ascontiguousarray(np.concatenate(arrays), type_.dtype)}, labels, boxes)
+
         for key, sample in read_lmdb(path):
             array = self._input_of(path, key, sample.array, len(shape))
-            if array.shape[1:] != shape[1:] or len(array) > shape[0]:
+            other = array.shape[1:] != shape[1:] or len(array) > shape[0]
+            if other and not self.any_shape:
                 raise DataError(
                     f"{path}: record '{key}' has shape {list(sample.array.shape)}, '{name}' needs {list(shape)}"
                 )
+            if other and arrays:
+                raise DataError(f"{path}: the samples before record '{key}' do not fill a batch of {shape[0]}")
             keys.append(key)
             arrays.append(array)
-            labels += [sample.label] * len(array)
-            filled = sum(map(len, arrays))
-            if filled < shape[0]:
+            samples += [sample] * len(array)
+            if len(samples) < shape[0] and not other:
                 continue
-            if filled > shape[0]:
+            if len(samples) > shape[0] and not other:
                 raise DataError(f"{path}: records up to '{key}' do not fill batches of {shape[0]}")
-            known = None if None in labels else np.asarray(labels)
-            feed = np.ascontiguousarray(np.concatenate(arrays), self.graph.types[name].dtype)
-            yield Record(keys[0], {name: feed}, known)
-            keys, arrays, labels = [], [], []
+            yield batch()
+            keys, arrays, samples = [], [], []
         if arrays:
-            raise DataError(f"{path}: the last {sum(map(len, arrays))} samples do not fill a batch of {shape[0]}")
+            raise DataError(f"{path}: the last {len(samples)} samples do not fill a batch of {shape[0]}")
 
     def _input_of(self, path: Path, key: str, stored: Array, rank: int) -> Array:
         """A record as samples (N, C, ..) of the network."""
@@ -236,7 +253,8 @@ class Records:
 
     def _split(self, file: Path, arrays: dict[str, Array], labels: Array | None) -> Iterator[Record]:
         first = self.graph.types[self.graph.inputs[0]].shape
-        batch = first[0] if first else 1
+        whole = self.any_shape and arrays[self.graph.inputs[0]].shape[1:] != first[1:]
+        batch = len(arrays[self.graph.inputs[0]]) if whole else first[0] if first else 1
         total = len(arrays[self.graph.inputs[0]]) if arrays[self.graph.inputs[0]].ndim else 1
         if not total or total % batch:
             raise DataError(f"{file}: {total} samples do not fill batches of {batch}")
@@ -247,7 +265,7 @@ class Records:
             for name, array in arrays.items():
                 type_ = self.graph.types[name]
                 part = array[start : start + batch] if array.ndim else array
-                if part.shape != type_.shape:
+                if part.shape != type_.shape and not whole:
                     raise DataError(f"{file}: '{name}' has shape {list(part.shape)}, expected {list(type_.shape)}")
                 if part.dtype.kind not in "biuf":
                     raise DataError(f"{file}: '{name}' holds {part.dtype}, not numbers")

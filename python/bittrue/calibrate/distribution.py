@@ -3,7 +3,8 @@ can be collected apart and merged.
 
 An .npz: `meta` (JSON: parameters, methods, records, digests of every layer and of the weights) and for tensor i
 `i/scalars` (float64: n, min, max, width of the bins, whether top is complete), `i/hist` (int64), `i/top` (float32) and
-`i/records` (float64: methods with a number for every record, by records). The vendor's own layout is unpublished.
+`i/records` (float64: methods with a number for every record, by records) and `i/sizes` (int64: elements of those
+records). The vendor's own layout is unpublished.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ def write_distribution(path: Path, statistics: Statistics, graph: Graph) -> None
     for i, s in enumerate(statistics.tensors.values()):
         arrays[f"{i}/scalars"] = np.asarray([s.n, s.min, s.max, s.width, s.top_complete], np.float64)
         arrays[f"{i}/hist"], arrays[f"{i}/top"] = s.hist, s.top
+        arrays[f"{i}/sizes"] = np.asarray(s.record_sizes, np.int64)
         arrays[f"{i}/records"] = np.asarray([s.per_record.get(m, []) for m in recorded], np.float64)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_npz(path, arrays)
@@ -97,6 +99,7 @@ def read_distribution(path: Path, graph: Graph) -> Statistics:
                 tensors[name] = TensorStatistics(
                     name, int(n), low, high, len(meta["records"]), archive[f"{i}/hist"], width, archive[f"{i}/top"],
                     bool(complete), {m: rows[k].tolist() for k, m in enumerate(meta["recorded"])},
+                    archive[f"{i}/sizes"].tolist(),
                 )  # fmt: skip
             records = [(key, digest) for key, digest in meta["records"]]
             return Statistics(tensors, Parameters(**meta["parameters"]), meta["methods"], records)
@@ -157,4 +160,5 @@ def _add(path: Path, into: TensorStatistics, s: TensorStatistics, parameters: Pa
     into.top, into.top_complete = top[top >= max(ends, default=0.0)], into.top_complete and s.top_complete
     into.n, into.min, into.max = into.n + s.n, min(into.min, s.min), max(into.max, s.max)
     into.records += s.records
+    into.record_sizes = [*into.record_sizes, *s.record_sizes]
     into.per_record = {m: [*into.per_record[m], *s.per_record[m]] for m in into.per_record if m in s.per_record}

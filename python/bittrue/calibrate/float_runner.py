@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -17,9 +18,11 @@ from bittrue.errors import UnsupportedError
 from bittrue.graph.host_ops import HOST_DOMAIN
 from bittrue.graph.ir import Graph, Node
 from bittrue.graph.onnx_io import expand_fused, to_onnx
+from bittrue.graph.shaped import ShapedGraphs, shapes_of
 from bittrue.ops import evaluate_node
 
 Array = np.ndarray[Any, Any]
+KEPT = 16  # shapes of a network that stay ready
 
 
 class _OnnxPart:
@@ -84,3 +87,15 @@ class FloatRunner:
         for part in self._parts:
             values |= part.run(values)
         return {n: values[n] for n in self.names}
+
+
+class ShapedRunner:
+    """Runs a float network at the shapes that its inputs have, and returns the tensors asked for."""
+
+    def __init__(self, graphs: ShapedGraphs, tensors: Sequence[str] | None = None) -> None:
+        self._graphs = graphs
+        self._runner = lru_cache(KEPT)(lambda shapes: FloatRunner(graphs.at(dict(shapes)), tensors))
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Tensors by name. Raises DataError for shapes that the network does not take."""
+        return self._runner(shapes_of(feeds)).run(feeds)

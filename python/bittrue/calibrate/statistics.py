@@ -26,7 +26,7 @@ class TensorStatistics:
     """What the threshold methods need. hist counts |x| > 0 in bins of `width`; top holds the largest |x|, descending.
 
     top_complete: whether `top` holds every value. per_record: one number for every record, by the method that needs raw
-    values.
+    values; record_sizes: elements of those records.
     """
 
     name: str
@@ -39,6 +39,7 @@ class TensorStatistics:
     top: Array = field(default_factory=lambda: np.zeros(0, np.float32))
     top_complete: bool = True
     per_record: dict[str, list[float]] = field(default_factory=dict)
+    record_sizes: list[int] = field(default_factory=list)
 
     @property
     def absmax(self) -> float:

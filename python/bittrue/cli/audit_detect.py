@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from bittrue.audit.detection.decoders import DECODERS, Decoder, decoder_of, load_decoder
-from bittrue.audit.detection.drawing import most_different, shown_boxes, small_copy
+from bittrue.audit.detection.decoders import DECODERS, decoder_of, load_decoder
+from bittrue.audit.detection.drawing import small_copy
 from bittrue.audit.detection.labels import read_labels
-from bittrue.audit.detection.run import DetectOptions, DetectResult, compare_detectors, pictures_of
+from bittrue.audit.detection.run import DetectOptions, DetectResult, compare_detections, detect, pictures_of
+from bittrue.audit.detection.shown import most_different, shown_boxes
 from bittrue.audit.labels import read_classes
 from bittrue.audit.limits import Limit
-from bittrue.cli.audit_task import Entry, entry_of, finish_task, read_task, task_options
+from bittrue.cli.audit_task import entry_of, finish_task, read_task, task_options
 from bittrue.errors import UsageError
 
 _path = click.Path(path_type=Path)
@@ -93,8 +94,10 @@ def detect_command(
     task = read_task(model, data, **source)
     decode = load_decoder(decoder) if decoder else decoder_of(task.graph)
     options = DetectOptions(score, overlap, floor, nms, output)
-    pictures = list(pictures_of(task.records))
-    results = [compare_detectors(task.float_network, n, pictures, decode, options, truth) for _, n in task.quantized]
+    pictures = pictures_of(task.records)
+    reference = detect(task.float_network, pictures, decode, options)
+    found = [detect(network, pictures, decode, options) for _, network in task.quantized]
+    results = [compare_detections(pictures, reference, got, options, truth) for got in found]
     shown = most_different(results, max_pictures)
     entries = []
     for (quantized, _), result in zip(task.quantized, results, strict=True):
@@ -110,19 +113,15 @@ def detect_command(
             )
             if limit is not None
         ]
-        content = _content(result, decode, options) | {"shown": [shown_boxes(result.compared[i], names) for i in shown]}
+        content = result.as_dict()
+        content["rows"] = content["rows"][:LISTED_ROWS]
+        content["shown"] = [shown_boxes(result.compared[i], names) for i in shown]
+        content |= {"decoder": decode.name, "score": score, "overlap": overlap, "floor": floor}
         entries.append(entry_of(quantized, "detect", content, limits))
     copies = {pictures[i].key: small_copy(pictures[i].path) for i in shown}
     sentences = [sentence(r) for r in results]
     files = {"json": json_file, "html": html_file}
     finish_task(model.stem, task, entries, sentences, files, verbose, {"pictures": copies})
-
-
-def _content(result: DetectResult, decoder: Decoder, options: DetectOptions) -> Entry:
-    content = result.as_dict()
-    rows: list[Entry] = sorted(content["rows"], key=lambda r: -(r["missing"] + r["extra"]))
-    facts = {"decoder": decoder.name, "score": options.score, "overlap": options.overlap, "floor": options.floor}
-    return content | facts | {"rows": rows[:LISTED_ROWS]}
 
 
 def sentence(result: DetectResult) -> str:

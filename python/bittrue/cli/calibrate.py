@@ -19,7 +19,7 @@ from bittrue.calibrate.distribution import (
 )
 from bittrue.calibrate.methods import METHODS, Parameters, find_method
 from bittrue.cli.data_options import preprocess_from, preprocess_options
-from bittrue.cli.model_options import data_layer_records, load_model, model_options
+from bittrue.cli.model_options import data_layer_records, load_shaped_model, model_options
 from bittrue.containers.context_dir import file_sha256
 from bittrue.errors import UsageError
 
@@ -63,6 +63,8 @@ def calibrate_command(
 ) -> None:
     """Derive the threshold of every activation from data.
 
+    Records of another height and width than the model's are used as they are if its layers take any size.
+
     \b
     Example:
       bittrue calibrate model.onnx --data images/ --method kl --mean 127 --scale 0.0078125 -o model.table
@@ -72,7 +74,8 @@ def calibrate_command(
     """
     if load_dist and (data or dump_dist):
         raise UsageError("--load-dist takes the place of --data and --dump-dist")
-    graph = load_model(model, options)
+    graphs = load_shaped_model(model, options)
+    graph = graphs.graph
     weights = options["weights"] or model  # the file whose digest tells tables of other models apart
     sha256 = file_sha256(weights)
     if load_dist:
@@ -82,12 +85,12 @@ def calibrate_command(
         if data is None:
             records = data_layer_records(model, graph, options, iterations)
         else:
-            records = api.records(graph, data, preprocess_from(options), iterations)
+            records = api.records(graph, data, preprocess_from(options), iterations, any_shape=True)
         parameters = Parameters(bins=bins, percentile=percentile, variant=variant, one_pass=one_pass)
         if dump_dist:
             check_storable(method)
         methods = storable_methods(variant) if dump_dist else [find_method(method)]
-        statistics = collect(graph, records, methods, parameters, progress=True)
+        statistics = collect(graphs, records, methods, parameters, progress=True)
     table = thresholds(statistics, method, model_sha256=sha256)
     if dump_dist:
         write_distribution(dump_dist, statistics, graph)

@@ -14,6 +14,7 @@ from bittrue.calibrate.transform import Transform
 from bittrue.errors import DataError, UnsupportedError, UsageError
 from bittrue.graph.ir import Graph
 from bittrue.graph.rewrites import Rewrites
+from bittrue.graph.shaped import ShapedGraphs
 from bittrue.importers import CaffeOptions, load_float_graph
 from bittrue.importers.caffe.data_layer import read_data_layer
 
@@ -46,21 +47,29 @@ def data_layer_records(model: Path, graph: Graph, options: dict[str, Any], limit
         transform = Transform(layer.transform, layer.folder)
     except (DataError, UnsupportedError) as e:
         raise type(e)(f"{model}: {e}") from e
-    return api.records(graph, layer.source, limit=limit, transform=transform)
+    return api.records(graph, layer.source, limit=limit, transform=transform, any_shape=True)
 
 
 def load_model(model: Path, options: dict[str, Any], disabled_passes: Collection[str] = ()) -> Graph:
     """The float graph of a model file, read and rewritten as the options say, with a remark on stderr for every
     rewrite. Raises what `load_float_graph` raises."""
+    return load_shaped_model(model, options, disabled_passes).graph
+
+
+def load_shaped_model(model: Path, options: dict[str, Any], disabled_passes: Collection[str] = ()) -> ShapedGraphs:
+    """The same, for any shapes of its inputs that its layers take."""
     caffe = CaffeOptions(
         options["weights"],
         options["random_weights"],
         options["allow_unknown_fields"],
         options["exact_prior_sizes"],
     )
-    shapes = api.parse_shapes(options["shapes"])
-    graph = load_float_graph(model, input_shapes=shapes, disabled_passes=disabled_passes, caffe=caffe)
     rewrites = Rewrites(options["equalize"] or "", options["group_channels"], options["pad_value"])
-    for note in rewrites.apply(graph):
-        click.echo(f"{model}: {note}", err=True)
-    return graph
+
+    def load(shapes: dict[str, tuple[int, ...]], show: Callable[[str], None] = lambda note: None) -> Graph:
+        graph = load_float_graph(model, input_shapes=shapes, disabled_passes=disabled_passes, caffe=caffe)
+        for note in rewrites.apply(graph):
+            show(f"{model}: {note}")
+        return graph
+
+    return ShapedGraphs(load(api.parse_shapes(options["shapes"]), lambda note: click.echo(note, err=True)), load)

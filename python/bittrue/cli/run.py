@@ -13,6 +13,8 @@ import numpy as np
 
 from bittrue import api
 from bittrue.cli.arithmetic_options import arithmetic_options
+from bittrue.cli.capture import CaptureOptions, capture_options, run_captured
+from bittrue.cli.data_options import preprocess_options
 from bittrue.cli.output import write_reports
 from bittrue.cli.stream_options import stream_options
 from bittrue.containers.archive import open_archive
@@ -29,8 +31,8 @@ _path = click.Path(path_type=Path)
 
 @click.command("run")
 @click.argument("file", type=_path)
-@click.option("--input", "input_file", type=_path, required=True, help=".npz, key = input name.")
-@click.option("--output", "output_file", type=_path, required=True, help=".npz to write.")
+@click.option("--input", "input_file", type=_path, help=".npz, key = input name.")
+@click.option("--output", "output_file", type=_path, help=".npz to write.")
 @click.option("--all-tensors", is_flag=True, help="Write every layer's output, not only the network outputs.")
 @click.option("--counters", is_flag=True, help="Print saturation and accumulator range per layer.")
 @click.option("--net", help="Network name, for files with several.")
@@ -50,10 +52,12 @@ _path = click.Path(path_type=Path)
 @click.option("--timeline", type=_path, help="Write the estimated timeline in Chrome's trace format (.json).")
 @click.option("--html", "html_file", type=_path, help="Write the profile as an HTML report.")
 @stream_options
+@capture_options
+@preprocess_options
 def run_command(
     file: Path,
-    input_file: Path,
-    output_file: Path,
+    input_file: Path | None,
+    output_file: Path | None,
     all_tensors: bool,
     counters: bool,
     net: str | None,
@@ -65,15 +69,28 @@ def run_command(
 ) -> None:
     """Simulate a compiled model (.bmodel, quantized .onnx or context directory) bit by bit.
 
+    --capture runs a compiled or a float model once for every record of --data and writes the values of tensors as LMDB
+    folders, one record an inference: calibration data for what comes next in a cascade.
+
     Command streams of the vendor's BM1684 compiler run on the instruction-level simulator.
 
     \b
     Examples:
       bittrue run demo_output/bm1684/compilation.bmodel --input x.npz --output y.npz --all-tensors
+      bittrue run first.bmodel --data pictures/ --capture features=second_lmdb --max 2000
+      bittrue run net.prototxt --weights net.caffemodel --data lmdb --capture data,prob=data_lmdb,prob_lmdb
       bittrue run vendor.bmodel --input x.npz --output y.npz --profile --timeline timeline.json
       bittrue run vendor.bmodel --input x.npz --output y.npz --break-at bdc:12 --dump-tensor res0
     """
+    capture = CaptureOptions.taken_from(stream)
     prefer = stream.pop("prefer")
+    if capture.capture:
+        if input_file or output_file:
+            raise UsageError("--capture reads --data, not --input, and writes no --output")
+        run_captured(file, capture, net=net, stage=stage, path=path, threads=threads, changes=changes)
+        return
+    if not (input_file and output_file):
+        raise UsageError("--input and --output are needed, or --data with --capture")
     session = api.open_session(
         file,
         net=net,

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
-
-from bittrue.vendor.sophgo import convert_imageset, create_lmdb, demos, model_tool
-from bittrue.vendor.sophgo.bmrt import tester
-from bittrue.vendor.sophgo.calibration import run as calibration
-from bittrue.vendor.sophgo.demos import classify as classify_demo
-from bittrue.vendor.sophgo.demos import detect as detect_demo
-from bittrue.vendor.sophgo.shims import write_shims
-from bittrue.vendor.sophgo.ufwio import lmdb_info
 
 # The tools parse their own arguments.
 AS_GIVEN: dict[str, Any] = {
@@ -24,43 +15,56 @@ AS_GIVEN: dict[str, Any] = {
 }
 
 
-def vendor_tool(name: str, text: str, run: Callable[[Sequence[str]], int]) -> click.Command:
-    """A tool of the vendor's as a verb. text: its help in the list of verbs. run: arguments to exit code."""
+def vendor_tool(name: str, text: str, module: str, function: str = "run", *first: str) -> click.Command:
+    """A tool of the vendor's as a verb. text: its help in the list of verbs. module, function: under
+    bittrue.vendor.sophgo, loaded when the verb runs; arguments, after those in `first`, to exit code."""
 
     @click.command(name, help=text, **AS_GIVEN)
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def command(arguments: tuple[str, ...]) -> int:
-        return run(arguments)
+        run = getattr(import_module(f"bittrue.vendor.sophgo.{module}"), function)
+        return int(run(*first, arguments))
 
     return command
 
 
-bmrt_test_command = vendor_tool("bmrt_test", "The vendor's runtime tester, drop-in.", tester.main)
-bm_model_command, tpu_model_command, model_tool_named_command = (
-    vendor_tool(name, f"The vendor's container tool: {name} --info FILE.", partial(model_tool.run, name))
-    for name in model_tool.NAMES
-)
+def _container_tool(name: str) -> click.Command:
+    return vendor_tool(name, f"The vendor's container tool: {name} --info FILE.", "model_tool", "run", name)
 
+
+def _detect_demo(name: str) -> click.Command:
+    text = f"The vendor's demo of a detector: {name} PROTOTXT UMODEL THRESHOLD PICTURE."
+    return vendor_tool(name, text, "demos.detect", "run", name)
+
+
+bmrt_test_command = vendor_tool("bmrt_test", "The vendor's runtime tester, drop-in.", "bmrt.tester", "main")
+bm_model_command = _container_tool("bm_model.bin")
+tpu_model_command = _container_tool("tpu_model")
+model_tool_command = _container_tool("model_tool")
 calibration_command = vendor_tool(
-    "calibration_use_pb", "The vendor's calibrator: float umodel to INT8 umodel.", calibration.run
+    "calibration_use_pb", "The vendor's calibrator: float umodel to INT8 umodel.", "calibration.run"
 )
-
-convert_imageset_command, create_lmdb_command, lmdb_info_command = (
-    vendor_tool(module.TOOL.name, module.TOOL.summary, module.run)
-    for module in (convert_imageset, create_lmdb, lmdb_info)
+convert_imageset_command = vendor_tool(
+    "convert_imageset", "Pictures of a list as an LMDB in Caffe's form.", "convert_imageset"
 )
-
+create_lmdb_command = vendor_tool("create_lmdb", "Pictures of a folder as an LMDB of float records.", "create_lmdb")
+lmdb_info_command = vendor_tool("lmdb_info", "One line a record of an LMDB.", "ufwio.lmdb_info")
 classify_demo_command = vendor_tool(
-    demos.CLASSIFY, "The vendor's demo of a classifier: top-k in float and INT8.", classify_demo.run
+    "classify_demo", "The vendor's demo of a classifier: top-k in float and INT8.", "demos.classify"
 )
-detect_demo_command, face_demo_command = (
-    vendor_tool(
-        name,
-        f"The vendor's demo of a detector: {name} PROTOTXT UMODEL THRESHOLD PICTURE.",
-        partial(detect_demo.run, name),
-    )
-    for name in demos.DETECT
+detect_demo_command = _detect_demo("detect_demo")
+face_demo_command = _detect_demo("face_demo")
+ufw_command = vendor_tool("ufw", "Accuracy layers of a test prototxt over its data.", "ufw.testing")
+dump_tensor_data_command = vendor_tool(
+    "dump_tensor_data_use_pb", "All blobs of some batches as .npz.", "ufw.testing", "run_dump"
 )
+cf_to_umodel_command = vendor_tool(
+    "cf_to_umodel", "A Caffe model as fp32umodel and test prototxt.", "ufw.tools", "convert", "cf_to_umodel"
+)
+on_to_umodel_command = vendor_tool(
+    "on_to_umodel", "An ONNX model as fp32umodel and test prototxt.", "ufw.tools", "convert", "on_to_umodel"
+)
+to_umodel_command = vendor_tool("to_umodel", "A binary umodel as text.", "ufw.tools.to_umodel")
 
 
 @click.command("shims")
@@ -76,5 +80,7 @@ def shims_command(folder: Path) -> None:
       bittrue shims bin && PATH="$PWD/bin:$PATH" bmrt_test --context_dir net
       . bin/envsetup_cmodel.sh && python3 -m ufwio.lmdb_info lmdb
     """
+    from bittrue.vendor.sophgo.shims import write_shims
+
     for path in write_shims(folder):
         click.echo(str(path))

@@ -188,8 +188,9 @@ def _classify(content: Content, verbose: bool) -> list[str]:
         ties = [f"{r['ties'][side]} {side}" for side in ("float", "quantized") if r["ties"][side]]
         by_ties = f", by ties only: {' and '.join(ties)}" if ties else ""
         lines.append(
-            f"  top-{r['k']:<3} float {r['float']:.4f}, quantized {r['quantized']:.4f}, difference {-r['drop']:+.4f}; "
-            f"lost {r['lost']}, gained {r['gained']}, McNemar p = {r['mcnemar_p']:.3g}{by_ties}"
+            f"  top-{r['k']:<3} float {r['float']:.4f}, quantized {r['quantized']:.4f}, "
+            f"difference {0 - r['drop']:+.4f}; lost {r['lost']}, gained {r['gained']}, "
+            f"McNemar p = {r['mcnemar_p']:.3g}{by_ties}"
         )
     lines.append(f"  {content['flips']} flipped: their best class changes ({content['agreement']:.4f} agree)")
     shown = content["flipped"] if verbose else content["flipped"][:LISTED_FLIPS]

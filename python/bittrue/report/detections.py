@@ -37,14 +37,16 @@ def picture_copies(audit: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def detection_views(entry: dict[str, Any], copies: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The pictures of one target: {key, picture, sides: [{name, boxes}]}."""
+    """The pictures of one target: {key, picture, sides: [{name, count, boxes}]}."""
     views = []
     for shown in (entry.get("detect") or {}).get("shown") or []:
         copy = copies.get(str(shown.get("key")))
         if copy is None:
             continue
+        counts = shown.get("counts") or {}
         sides = [
-            {"name": name, "boxes": [_drawn(b, copy) for b in shown.get(name) or []]} for name in ("float", "quantized")
+            {"name": name, "count": counts.get(name), "boxes": [_drawn(b, copy) for b in shown.get(name) or []]}
+            for name in ("float", "quantized")
         ]
         views.append({"key": shown["key"], "picture": copy, "sides": sides})
     return views

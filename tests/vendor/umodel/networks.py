@@ -39,8 +39,8 @@ def layers(pad: int = 1, fields: dict[str, str] | None = None) -> str:
         + layer("Pooling", "pooling_param { pool: AVE kernel_size: 4 stride: 4 }", "joined", "pool", "pool")
         + layer("InnerProduct", f"inner_product_param {{ num_output: {CLASSES} }}", "pool", "score", "score")
         + layer("Softmax", "", "score", "prob", "prob")
-        + layer("Accuracy", "accuracy_param { top_k: 1 }", "score label", "top1", "acc/top-1")
-        + layer("Accuracy", "accuracy_param { top_k: 3 }", "score label", "top3", "acc/top-3")
+        + layer("Accuracy", "accuracy_param { top_k: 1 }", "score label", "acc/top-1", "top1")
+        + layer("Accuracy", "accuracy_param { top_k: 3 }", "score label", "acc/top-3", "top3")
     )
     for name, field in (fields or {}).items():
         text = text.replace(f'name: "{name}"', f'name: "{name}" {field}')

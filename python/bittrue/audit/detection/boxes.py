@@ -63,12 +63,20 @@ def overlaps(a: Array, b: Array) -> Array:
 
 
 def suppressed(
-    boxes: Array, scores: Array, least: float, most: float, *, classes: Array | None = None, points: Array | None = None
+    boxes: Array,
+    scores: Array,
+    least: float,
+    most: float,
+    *,
+    candidates: int = -1,
+    classes: Array | None = None,
+    points: Array | None = None,
 ) -> Detections:
     """Objects that greedy suppression keeps, the best first, whatever their class.
 
     boxes: (N, 4) float32; scores: (N,); classes: (N,); points: (N, P, 2). least: lowest score kept. most: largest
-    overlap of two objects.
+    overlap of two objects. candidates: how many boxes of the best scores are looked at (-1: all).
     """
     below = np.nextafter(np.float32(least), np.float32(-np.inf))  # `suppress` takes scores above its limit
-    return Detections.of(boxes, scores, classes, points).take(suppress(boxes, scores, below, -1, most, 1.0))
+    kept = suppress(boxes, scores, below, candidates, most, 1.0)
+    return Detections.of(boxes, scores, classes, points).take(kept)

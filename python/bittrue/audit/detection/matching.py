@@ -52,8 +52,8 @@ def match(reference: Detections, got: Detections, least: float = SAME) -> Matchi
 
 
 def scores_below(objects: Detections, others: Detections, least: float = SAME) -> list[float | None]:
-    """For objects that one network alone counts: the score of the best overlapping object of the class among all of the
-    other's, also those below the score that counts; None where it sees nothing there."""
+    """For each object the score of the one of its class that it overlaps most among `others`, which may be below the
+    score that counts; None where there is none."""
     shared = overlaps(objects.boxes, others.boxes)
     shared[objects.classes[:, None] != others.classes[None]] = -1
     return [float(others.scores[row.argmax()]) if row.size and row.max() >= least else None for row in shared]

@@ -77,11 +77,14 @@ def method(
 def mean_of_records(
     name: str, variants: tuple[str, ...] = ()
 ) -> Callable[[Callable[[Array, Parameters], float]], Callable[[Array, Parameters], float]]:
-    """Registers the decorated function of one record's values; the threshold is the mean over the records."""
+    """Registers the decorated function of one record's values; the threshold is the mean over the records, weighted by
+    their elements where they differ in size."""
 
     def mean(stats: TensorStatistics, parameters: Parameters) -> float:
-        values = stats.per_record[name]
-        return math.fsum(values) / len(values)  # exact: the order of the records does not matter
+        largest = max(stats.record_sizes)
+        weights = [size / largest for size in stats.record_sizes]  # 1.0 for records of one size
+        weighted = (v * w for v, w in zip(stats.per_record[name], weights, strict=True))
+        return math.fsum(weighted) / math.fsum(weights)  # exact: the order of the records does not matter
 
     def register(function: Callable[[Array, Parameters], float]) -> Callable[[Array, Parameters], float]:
         METHODS[name] = Method(name, "records", mean, function, variants)

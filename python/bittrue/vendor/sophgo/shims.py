@@ -16,9 +16,11 @@ from bittrue.vendor.sophgo.model_tool import NAMES
 
 # launcher -> the verb it calls
 DATA_TOOLS = ("convert_imageset", "create_lmdb", "lmdb_info")
-SHIMS = {name: name for name in ("bmrt_test", "calibration_use_pb", *DATA_TOOLS, CLASSIFY, *DETECT, *NAMES, *COMPILERS)}
+UMODEL_TOOLS = ("calibration_use_pb", "ufw", "dump_tensor_data_use_pb")
+SHIMS = {n: n for n in ("bmrt_test", *UMODEL_TOOLS, *DATA_TOOLS, CLASSIFY, *DETECT, *NAMES, *COMPILERS)}
 # Python module of the vendor's -> ours that takes its place: a package with all its modules, or a single module
 MODULES = {
+    "ufw": "bittrue.vendor.sophgo.ufw",
     "ufwio": "bittrue.vendor.sophgo.ufwio",
     "convert_imageset": "bittrue.vendor.sophgo.create_lmdb",
     **{name: f"bittrue.vendor.sophgo.compilers.{name if c.read else 'unread'}" for name, c in COMPILERS.items()},

@@ -18,7 +18,7 @@ from bittrue.errors import DataError
 # stride of a feature map -> sides of its priors in pixels
 PRIORS = {8: (10, 16, 24), 16: (32, 48), 32: (64, 96), 64: (128, 192, 256)}
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
-OVERLAP = 0.3
+OVERLAP, CANDIDATES = 0.3, 200
 
 
 def priors(size: Size) -> Array:
@@ -37,8 +37,8 @@ def priors(size: Size) -> Array:
 
 
 def _faces(boxes: Array, scores: Array, limits: Limits) -> Detections:
-    faces = scores[:, 1]
-    return suppressed(boxes, faces, limits.least, limits.most, classes=np.ones(len(faces), np.int64))
+    classes = np.ones(len(boxes), np.int64)
+    return suppressed(boxes, scores[:, 1], limits.least, limits.most, candidates=CANDIDATES, classes=classes)
 
 
 @decoder("rfb", "scores [1, N, 2], boxes [1, N, 4] decoded in the network (Ultra-Light face detector)", OVERLAP)

@@ -39,7 +39,7 @@ FOLDED = ("BatchNormalization", "GlobalAveragePool", "GlobalMaxPool", "Pad", "Re
 @dataclass(frozen=True)
 class Source:
     """The files of a model and what the options say of reading them. weight: None for structure only, with random
-    weights. int8: the umodel is a quantized one."""
+    weights. int8: the umodel is a quantized one. winograd: its 3x3 convolutions run so where the target can."""
 
     tool: str
     model: Path
@@ -49,6 +49,7 @@ class Source:
     output_names: tuple[str, ...] = ()
     allow_unknown_fields: bool = False
     int8: bool = False
+    winograd: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,13 @@ def lower(source: Source, shapes: Mapping[str, Shape], target: str) -> Lowered:
 def _lower_int8(source: Source, weight: Path, shapes: Mapping[str, Shape], target: Profile) -> Lowered:
     if "int8" not in target.precisions:
         raise UnsupportedError(f"target {target.chip} runs {', '.join(target.precisions)} only; {weight} is INT8")
-    opened = open_int8(source.model, weight, shapes=shapes, allow_unknown_fields=source.allow_unknown_fields)
+    opened = open_int8(
+        source.model,
+        weight,
+        shapes=shapes,
+        winograd=source.winograd,
+        allow_unknown_fields=source.allow_unknown_fields,
+    )
     if opened.model.target != target.name:
         raise DataError(f"{weight}: quantized for {opened.model.target}, not for {target.name}")
     return Lowered(opened.graph, opened.model)

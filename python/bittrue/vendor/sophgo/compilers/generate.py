@@ -29,24 +29,41 @@ def generate(source: Source, shapes: Mapping[str, Shape], outdir: Path, compare:
     Raises what loading raises, UnsupportedError that lists all nodes without a Caffe layer, MismatchError, and
     DataError for a folder that cannot be written.
     """
-    onnx = source.tool == "bmneto"
-    net = to_caffe(load(source, shapes, KEPT_APART), source.model) if onnx else _read(source, shapes)
-    if not net.weights:
-        raise UnsupportedError(f"{source.model}: no layer has weights, which are what a umodel holds")
+    net = network_of(source, shapes)
     stem = f"bm_network_bmnet{COMPILERS[source.tool].letter}"
     files = {
         f"{stem}_test_fp32.prototxt": net.prototxt_text().encode(),
         f"{stem}.fp32umodel": net.float_umodel().SerializeToString(deterministic=True),
     }
     if compare:
-        graph = load(source, shapes)
-        feeds = reference_inputs(graph, {}, seed)
-        again = net.graph(shapes)
-        try:
-            values, others = FloatRunner(graph).run(feeds), FloatRunner(again).run(feeds)
-        except Exception as e:  # onnxruntime's errors have no common base
-            raise DataError(f"{source.model}: does not run at these shapes ({one_line(e)})") from e
-        _compare(values, others, log)
+        compare_with_model(source, net, shapes, seed, log)
+    write_files(outdir, files, log)
+
+
+def network_of(source: Source, shapes: Mapping[str, Shape]) -> Network:
+    """A model as layers of Caffe. Raises what loading raises, UnsupportedError that lists all nodes without a Caffe
+    layer."""
+    onnx = source.tool == "bmneto"
+    net = to_caffe(load(source, shapes, KEPT_APART), source.model) if onnx else _read(source, shapes)
+    if not net.weights:
+        raise UnsupportedError(f"{source.model}: no layer has weights, which are what a umodel holds")
+    return net
+
+
+def compare_with_model(source: Source, net: Network, shapes: Mapping[str, Shape], seed: int, log: Log) -> None:
+    """Raises MismatchError if the network's float outputs are not the model's, within 1e-4 of their largest value."""
+    graph = load(source, shapes)
+    feeds = reference_inputs(graph, {}, seed)
+    again = net.graph(shapes)
+    try:
+        values, others = FloatRunner(graph).run(feeds), FloatRunner(again).run(feeds)
+    except Exception as e:  # onnxruntime's errors have no common base
+        raise DataError(f"{source.model}: does not run at these shapes ({one_line(e)})") from e
+    _compare(values, others, log)
+
+
+def write_files(outdir: Path, files: Mapping[str, bytes], log: Log) -> None:
+    """Raises DataError for a folder that cannot be written."""
     try:
         outdir.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():

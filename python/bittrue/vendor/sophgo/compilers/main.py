@@ -64,10 +64,8 @@ def _execute(name: str, options: Parsed, log: Log) -> None:
     if not options["model"]:
         raise UsageError(f"{name}: --model is necessary")
     source = _source(name, options)
-    if options.values.get("use_wino"):
-        log.line(
-            "--use_wino has no effect: an FP32 network has no Winograd form, a quantized umodel says its own", WARNING
-        )
+    if source.winograd and not source.int8:
+        log.line("--use_wino has no effect: an FP32 network has no Winograd form", WARNING)
     if options["target"] is None:
         log.line(f"--target is not given; the network is compiled for {DEFAULT_CHIP}", WARNING)
     if options["check_model"]:
@@ -97,6 +95,7 @@ def _source(name: str, options: Parsed) -> Source:
         tuple(given("output_names") or ()),
         allow_unknown_fields=given("allow_unknown_fields", name == "bmnetu"),
         int8=given("prec") == "INT8",
+        winograd=bool(given("use_wino")),
     )
     if name == "bmnetu" and source.weight and is_int8_umodel(source.weight) != source.int8:
         raise DataError(

@@ -85,7 +85,12 @@ _UMODEL = _with_common(
     Option("weight", "path", "umodel", required=True),
     Option("prec", "text", "what the umodel holds", "FP32", choices=("FP32", "INT8")),
     Option("max_n", "int", "batch of the network"),
-    Option("use_wino", "bool", "accepted, no effect on an FP32 umodel; a quantized one says it itself", False),
+    Option(
+        "use_wino",
+        "bool",
+        "3x3 convolutions of an INT8 umodel as Winograd; a layer's use_winograd decides for it",
+        False,
+    ),
     net_name="that of the prototxt",
 )
 

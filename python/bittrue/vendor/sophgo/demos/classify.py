@@ -76,7 +76,7 @@ def _run(options: Parsed) -> None:
 def report(result: Classification) -> list[str]:
     """The lines of the demo."""
     lines = [
-        f"top-{r.k}: fp32 {r.share('float'):.4f}, int8 {r.share('quantized'):.4f}, difference {-r.drop:+.4f}"
+        f"top-{r.k}: fp32 {r.share('float'):.4f}, int8 {r.share('quantized'):.4f}, difference {0 - r.drop:+.4f}"
         for r in result.rates
     ]
     lines.append(f"flipped {result.flips} of {result.samples} pictures")

@@ -8,7 +8,7 @@ from pathlib import Path
 from bittrue.audit.detection.boxes import Detections
 from bittrue.audit.detection.decoders import DECODERS, decoder_of, load_decoder
 from bittrue.audit.detection.drawing import write_picture
-from bittrue.audit.detection.run import DetectOptions, DetectResult, compare_detectors, detect, pictures_of
+from bittrue.audit.detection.run import DetectOptions, DetectResult, compare_detections, detect, pictures_of
 from bittrue.audit.networks import float_network
 from bittrue.calibrate.data import PICTURES, Records
 from bittrue.errors import DataError, UsageError
@@ -66,18 +66,16 @@ def _run(name: str, options: Parsed) -> None:
         graph = float_graph(prototxt, weights)
     decoder = load_decoder(options["decoder"]) if options["decoder"] else decoder_of(graph)
     detect_options = DetectOptions(score=threshold, floor=threshold)
-    (picture,) = pictures_of(Records(graph, picture_file, preprocess))
-    reference = float_network(graph, "fp32")
-    if quantized is None:
-        found = detect(reference, picture, decoder, detect_options)
-        result = None
-    else:
-        result = compare_detectors(reference, quantized, [picture], decoder, detect_options)
-        found = result.compared[0].got
+    pictures = pictures_of(Records(graph, picture_file, preprocess))
+    reference = detect(float_network(graph, "fp32"), pictures, decoder, detect_options)
+    found, result = reference, None
+    if quantized is not None:
+        found = detect(quantized, pictures, decoder, detect_options)
+        result = compare_detections(pictures, reference, found, detect_options)
     out = Path(options["outdir"]) / (INT8_PICTURE if result else FLOAT_PICTURE)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(picture_file, found, out)
-    print("\n".join([*box_lines(found), *(comparison_lines(result) if result else [])]))
+    write_picture(picture_file, found[0], out)
+    print("\n".join([*box_lines(found[0]), *(comparison_lines(result) if result else [])]))
 
 
 def _threshold(name: str, text: str) -> float:

@@ -1,0 +1,1 @@
+"""Cascades: detectors whose later networks look at what earlier ones found."""
