@@ -97,9 +97,7 @@ class Tool:
             if option.kind == "bool" and not equals:
                 spelled = bool(rest) and not negated and rest[0].lower() in TRUE + FALSE
                 value = rest.pop(0) if spelled else str(not negated)
-            elif (
-                option.kind != "bool" and (not equals or not value) and rest and self._is_value(rest[0], option, byname)
-            ):
+            elif option.kind != "bool" and not value and rest and _is_value(rest[0], option, byname):
                 if equals:
                     warn(f"{self.name}: --{option.name}= {rest[0]}: a blank after the sign, taken as its value")
                 value = rest.pop(0)
