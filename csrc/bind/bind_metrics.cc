@@ -3,6 +3,7 @@
 
 #include "bind/bind.h"
 #include "engine/errors.h"
+#include "metrics/calibration.h"
 #include "metrics/compare.h"
 #include "metrics/divergence.h"
 #include "metrics/histogram.h"
@@ -75,6 +76,67 @@ py::dict compare(const py::array& r, const py::array& g, const std::array<int64_
   return as_dict(result);
 }
 
+using Floats = py::array_t<float, py::array::c_style>;
+
+void add_rounded(const Floats& x, float width, py::array_t<int64_t, py::array::c_style>& counts) {
+  if (!(width > 0) || counts.ndim() != 1 || counts.size() < 1)
+    throw DataError("a histogram needs a positive width and at least one bin");
+  int64_t* bins = counts.mutable_data();
+  const int64_t size = counts.size();
+  const py::gil_scoped_release release;
+  add_rounded_histogram(x.data(), x.size(), width, bins, size);
+}
+
+// For values of one type; others are refused.
+template <class T>
+void bind_sums(py::module_& m) {
+  using Values = py::array_t<T, py::array::c_style>;
+  m.def(
+      "scale_sums",
+      [](const Values& x, double scale, double limit) {
+        const py::gil_scoped_release release;
+        const ScaleSums sums = scale_sums(x.data(), x.size(), scale, limit);
+        return std::pair<double, double>(sums.xq, sums.qq);
+      },
+      py::arg("x").noconvert(), py::arg("scale"), py::arg("limit"),
+      "Sums of x * q and q * q, q = clip(x / scale, -limit, limit).");
+  m.def(
+      "squared_error",
+      [](const Values& x, double scale, double limit) {
+        const py::gil_scoped_release release;
+        return squared_error(x.data(), x.size(), scale, limit);
+      },
+      py::arg("x").noconvert(), py::arg("scale"), py::arg("limit"),
+      "Sum of (x - scale * q)^2, q = clip(x / scale, -limit - 1, limit).");
+  m.def(
+      "tail_above",
+      [](const Values& x, double threshold) {
+        const py::gil_scoped_release release;
+        const Tail tail = tail_above(x.data(), x.size(), threshold);
+        return std::pair<double, int64_t>(tail.sum, tail.count);
+      },
+      py::arg("x").noconvert(), py::arg("threshold"), "Sum and number of the magnitudes above a threshold.");
+}
+
+void bind_calibration(py::module_& m) {
+  m.def(
+      "range_of",
+      [](const Floats& x) {
+        Range range;
+        {
+          const py::gil_scoped_release release;
+          range = range_of(x.data(), x.size());
+        }
+        return py::make_tuple(range.nonfinite, range.low, range.high);
+      },
+      py::arg("x"),
+      "(index of the first value that is not finite or -1, minimum, maximum); infinities without values.");
+  m.def("add_rounded_histogram", &add_rounded, py::arg("x"), py::arg("width"), py::arg("counts"),
+        "Adds to the counts in place: bin = min(floor(|x| / width + 0.5), bins - 1) in binary32, without zeros.");
+  bind_sums<float>(m);
+  bind_sums<double>(m);
+}
+
 using Counts = py::array_t<int64_t, py::array::c_style>;
 
 std::vector<int64_t> histogram_of(const Counts& counts, int64_t levels) {
@@ -114,6 +176,7 @@ py::array_t<double> divergences(const Counts& counts, int64_t levels, int64_t st
 }  // namespace
 
 void bind_metrics(py::module_& m) {
+  bind_calibration(m);
   m.def(
       "abs_histogram",
       [](const py::array_t<float, py::array::c_style>& x, double width, int64_t bins) {

@@ -115,7 +115,7 @@ def test_percentile(w: np.ndarray) -> None:
 def test_histograms(w: np.ndarray) -> None:
     native, published = statistics(w), statistics(w)
     native.count(w.astype(np.float32), 2048)
-    published.count_growing(w.astype(np.float32), 2048)
+    published.count_growing(w.astype(np.float32), 2.0, 2048)
     assert native.hist[:6].tolist() == [322, 84, 59, 46, 40, 34]
     assert published.hist[:6].tolist() == [257, 112, 69, 51, 43, 37]
 
@@ -123,7 +123,7 @@ def test_histograms(w: np.ndarray) -> None:
 def test_growing_histogram() -> None:
     s = TensorStatistics("t")
     for largest in (1.0, 1.5):
-        s.count_growing(np.array([largest], np.float32), 2048)
+        s.count_growing(np.array([largest], np.float32), largest, 2048)
     assert (s.hist.size, s.width) == (3073, pytest.approx(0.000488440195719401, rel=1e-12))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,9 +76,9 @@ def collect(
     for record in watch("calibrating"):
         stats.records.append((record.key, _digest(record.feeds)))
         for s, x in run(record):
-            s.look(x, record.key)
-            if "histogram" in needs and (count := _counter(s, parameters)):
-                count(x)
+            largest = s.look(x, record.key)
+            if "histogram" in needs:
+                _count(s, x, largest, parameters)
             if "top" in needs:
                 s.keep_top(x, int(totals[s.name] * share) + 3)
             # An all-zero record says nothing; only the published code counts it.
@@ -118,14 +118,12 @@ def _fraction(method: Method, parameters: Parameters) -> float:
     return 0.9999 if method.name == "percentile9999" else parameters.percentile
 
 
-def _counter(stats: TensorStatistics, parameters: Parameters) -> Callable[[Array], None] | None:
-    """What counts a record in the first pass, if the mode of the histogram counts there."""
-    match parameters.histogram:
-        case "tpumlir":
-            return lambda x: stats.count_growing(x, parameters.bins)
-        case "one-pass":
-            return stats.count_dyadic
-    return None
+def _count(stats: TensorStatistics, x: Array, largest: float, parameters: Parameters) -> None:
+    """Counts a record, if the mode of the histogram counts in the first pass."""
+    if parameters.histogram == "tpumlir":
+        stats.count_growing(x, largest, parameters.bins)
+    elif parameters.histogram == "one-pass":
+        stats.count_dyadic(x, largest)
 
 
 def _digest(feeds: Mapping[str, Array]) -> str:

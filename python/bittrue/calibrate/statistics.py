@@ -49,17 +49,20 @@ class TensorStatistics:
     def constant(self) -> bool:
         return self.min == self.max
 
-    def look(self, x: Array, key: str) -> None:
-        """First pass over one record. Raises DataError for NaN and infinity, naming tensor, index and record."""
-        if not np.all(np.isfinite(x)):
-            index = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+    def look(self, x: Array, key: str) -> float:
+        """First pass over one record; returns its largest magnitude. Raises DataError for NaN and infinity, naming tensor, index and record."""
+        x = np.ascontiguousarray(x, np.float32)
+        broken, low, high = _core.range_of(x)
+        if broken >= 0:
+            index = tuple(int(i) for i in np.unravel_index(broken, x.shape))
             what = "NaN" if np.isnan(x[index]) else "infinity"
             raise DataError(f"tensor {self.name}: {what} at index {index}, record {self.records} (key {key})")
         self.n += x.size
         self.records += 1
-        if x.size:
-            self.min = min(self.min, float(x.min()))
-            self.max = max(self.max, float(x.max()))
+        if not x.size:
+            return 0.0
+        self.min, self.max = min(self.min, low), max(self.max, high)
+        return max(-low, high)
 
     def keep_top(self, x: Array, count: int) -> None:
         """Keeps the `count` largest |x| seen so far."""
@@ -78,10 +81,9 @@ class TensorStatistics:
             self.width = self.absmax / bins
         self.hist += _core.abs_histogram(np.ascontiguousarray(x, np.float32), self.width, bins)
 
-    def count_dyadic(self, x: Array) -> None:
-        """One record of the one-pass histogram: 2^16 bins up to a power of two above the largest value; when it grows,
-        neighbouring bins are added."""
-        largest = float(np.abs(x).max(initial=0))
+    def count_dyadic(self, x: Array, largest: float) -> None:
+        """One record of the one-pass histogram: 2^16 bins up to a power of two above the largest magnitude; when it
+        grows, neighbouring bins are added. largest: of the record."""
         if largest == 0:
             return
         width = 2.0 ** (math.frexp(largest)[1]) / DYADIC_BINS
@@ -97,13 +99,11 @@ class TensorStatistics:
             self.hist = np.concatenate([folded, np.zeros(DYADIC_BINS - folded.size, np.int64)])
             self.width *= 2
 
-    def count_growing(self, x: Array, bins: int) -> None:
-        """One record of the published one-pass histogram: new bins of equal width are appended as the range grows."""
-        magnitude = np.abs(x, dtype=np.float32)
-        magnitude = magnitude[magnitude > 0]
-        if not magnitude.size:
+    def count_growing(self, x: Array, largest: float, bins: int) -> None:
+        """One record of the published one-pass histogram: new bins of equal width are appended as the range grows.
+        largest: magnitude of the record."""
+        if largest == 0:
             return
-        largest = float(magnitude.max())
         if not self.hist.size:
             self.hist, self.width = np.zeros(bins, np.int64), largest / (bins - 1)
         else:
@@ -117,5 +117,4 @@ class TensorStatistics:
                 else:
                     self.hist = np.concatenate([self.hist, np.zeros(extra, np.int64)])
                     self.width = covered / (self.hist.size - 1)
-        index = np.floor(magnitude / np.float32(self.width) + np.float32(0.5)).astype(np.int64)
-        self.hist += np.bincount(np.minimum(index, self.hist.size - 1), minlength=self.hist.size)
+        _core.add_rounded_histogram(np.ascontiguousarray(x, np.float32), float(np.float32(self.width)), self.hist)

@@ -5,6 +5,7 @@ Evidence: assumed, the vendor's manual gives only the name. It finds the local o
 
 import numpy as np
 
+import bittrue._core as _core
 from bittrue.calibrate.methods import Array, Parameters, mean_of_records
 
 STEPS, STABLE = 50, 1e-7
@@ -12,16 +13,15 @@ STEPS, STABLE = 50, 1e-7
 
 @mean_of_records("admm")
 def admm(x: Array, parameters: Parameters) -> float:
-    values, limit = x.astype(np.float64).ravel(), parameters.levels - 1
+    values, limit = np.ascontiguousarray(x), parameters.levels - 1
     scale = float(np.abs(values).max(initial=0.0)) / limit
     if scale == 0:
         return 0.0
     for _ in range(STEPS):
-        codes = np.clip(np.rint(values / scale), -limit, limit)
-        squares = float(codes @ codes)
+        products, squares = _core.scale_sums(values, scale, limit)
         if squares == 0:
             break
-        new = float(values @ codes) / squares
+        new = products / squares
         stable = abs(new - scale) <= STABLE * scale
         scale = new
         if stable:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import bittrue._core as _core
 from bittrue.calibrate.methods import Array, Parameters, mean_of_records
 
 
@@ -13,19 +14,16 @@ def mse(x: Array, parameters: Parameters) -> float:
 def octav(x: Array, bits: int = 8, published: bool = False) -> float:
     """Clipping threshold of least mean squared error for one record (OCTAV). `published` counts
     exact zeros as the vendor's code does."""
-    magnitude = np.abs(x.astype(np.float64)).ravel()
-    nonzero = magnitude[magnitude > 0]
-    if not nonzero.size:
+    values = np.ascontiguousarray(x)
+    total, nonzero = _core.tail_above(values, 0.0)
+    if not nonzero:
         return 1.0
-    u = 4 if abs(float(x.min())) < 1e-6 else 1
-    zeros = magnitude.size - nonzero.size if published else 0
-    ordered = np.sort(nonzero)
-    tail = np.concatenate([np.cumsum(ordered[::-1])[::-1], [0.0]])
-    s = float(nonzero.sum() / nonzero.size)
+    u = 4 if abs(float(values.min())) < 1e-6 else 1
+    counted = values.size if published else nonzero
+    s = total / nonzero
     for _ in range(20):
-        inside = int(np.searchsorted(ordered, s, side="right"))
-        denominator = 4.0**-bits / (3 * u) * (inside + zeros) + (ordered.size - inside)
-        new = float(tail[inside] / denominator)
+        outside, above = _core.tail_above(values, s)
+        new = outside / (4.0**-bits / (3 * u) * (counted - above) + above)
         if abs(new - s) < 1e-6:
             break
         s = new
