@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
 from tests.commands import Command, command
-from tests.vendor.compilers.networks import SHAPE, caffe_blobs, caffe_files, onnx_file, onnx_net
+from tests.vendor.compilers.networks import SHAPE, caffe_blobs, caffe_files, caffe_text, onnx_file, onnx_net
 from tests.vendor.umodel.networks import make_case
 
 from bittrue import api
 from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.containers.bmodel import read_bmodel
 from bittrue.errors import UnsupportedError
+from bittrue.graph.ir import Node
 from bittrue.importers.caffe.read import read_caffemodel
 from bittrue.importers.onnx import load_onnx
+from bittrue.ops.registry import OPS
 from bittrue.vendor.sophgo.compilers.to_caffe import KEPT_APART, to_caffe
 
 RNG = np.random.default_rng(11)
@@ -48,6 +52,20 @@ def test_caffe_to_umodel_and_back(tool: Command, tmp_path: Path) -> None:
     assert tool("bmnetc", *model, "-shapes=2x3x16x16", f"-outdir={tmp_path / 'c'}", "-target=BM1684")[0] == 0
     for name in ("input_ref_data.dat", "output_ref_data.dat"):
         assert (tmp_path / "u" / name).read_bytes() == (tmp_path / "c" / name).read_bytes()
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_inputs_of_the_older_form_and_of_none(tool: Command, tmp_path: Path, declared: bool) -> None:
+    """`input:` fields, one of which nothing reads; or an input that the file does not declare."""
+    fields = 'input: "data" input: "unread" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8 ' + "input_dim: 1 " * 4
+    text = (fields if declared else "") + caffe_text().split("\n", 1)[1]
+    model, out = caffe_files(tmp_path, text), tmp_path / "um"
+    assert tool("bmnetc", *model, "-mode=GenUmodel", "-shapes=[1,3,12,12]", "-outdir", out, "-target=BM1684")[0] == 0
+    prototxt, umodel = pair(out, "c")
+    options = (f"-model={prototxt}", f"-weight={umodel}", f"-outdir={tmp_path / 'u'}", "-target=BM1684")
+    assert tool("bmnetu", *options)[0] == 0
+    (ref,) = read_bmodel(tmp_path / "u/compilation.bmodel").stages()
+    assert ref.stage.input_tensor[0].shape[0].dim == [1, *SHAPE]
 
 
 def test_onnx_to_umodel(tool: Command, tmp_path: Path) -> None:
@@ -185,6 +203,23 @@ def test_int8_umodels(tool: Command, tmp_path: Path) -> None:
         words = {"-prec": "-prec=INT8", "-target": "-target=BM1684"} | {option.partition("=")[0]: option}
         got, text = tool("bmnetu", *pair, *words.values(), f"-outdir={tmp_path / 'x'}")
         assert (got, (tmp_path / "x").exists()) == (code, False) and message in text
+
+
+def test_ties_of_a_quantized_layer_are_named(tool: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference rounds ties away from zero; no other element changes."""
+    pytest.importorskip("lmdb")
+    case = make_case(tmp_path)
+    quantize = ("quantize", f"-model={case.prototxt}", f"-weights={case.weights}", "-iterations=4")
+    assert tool("calibration_use_pb", *quantize)[0] == 0
+    conv = OPS["Conv2d"]
+
+    def other(node: Node, *rest: Any) -> Any:
+        return conv.evaluate(replace(node, attrs={**node.attrs, "rounding": "half_away"}), *rest)
+
+    monkeypatch.setitem(OPS, "Conv2d", replace(conv, evaluate=other))
+    pair = (f"-model={tmp_path / 'net_deploy_int8_unique_top.prototxt'}", f"-weight={tmp_path / 'net.int8umodel'}")
+    code, text = tool("bmnetu", *pair, "-prec=INT8", "-max_n=4", "-target=BM1684", "-v=1", f"-outdir={tmp_path / 'x'}")
+    assert code == 1 and "(Conv2d): " in text and "cause: ties; PROVEN" in text and not (tmp_path / "x").exists()
 
 
 def test_dynamic_int8(tool: Command, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def _sentence(
     expected = reference.values([first.name])[first.name]
     kind = _kind(first, expected, got)
     why = f"; {first.causes[0].sentence}" if first.causes else f"; {first.detail}" if first.detail else ""
-    rest = len(result.failing) - 1
+    rest = len({t.name for t in result.failing}) - 1
     return (
         f"{first.layer or first.name} ({first.op or 'output'}): {first.n_bad} of {first.n} elements differ from the "
         f"reference, largest difference {first.max_abs:g}; cause: {kind}{why}"
@@ -55,7 +55,7 @@ def _kind(t: TensorResult, expected: Array, got: Array) -> str:
     """The cause in the words that users of the vendor's compilers know."""
     cause = t.causes[0] if t.causes else None
     if t.op in ("TopK", "DetectionOutput", "YoloDetection", "Proposal") and _same_rows(expected, got):
-        return "ordering (the same results in another order: equal scores)"
+        return "ordering (the same rows in another order)"
     if cause and (cause.cls == "TIE_ROUNDING" or cause.label == "TIES"):
         return "ties"
     if cause and cause.cls == "ACCUMULATION":

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from google.protobuf.message import EncodeError
 
 from bittrue.compiler import to_sections
 from bittrue.containers.bmodel import StageRef
@@ -91,7 +92,7 @@ def _model_bytes(path: Path) -> bytes:
         return path.read_bytes()
     try:
         return onnx.load(str(path)).SerializeToString()
-    except ValueError as e:  # protobuf's limit
+    except (ValueError, EncodeError) as e:  # protobuf's limit
         raise UnsupportedError(f"dyn: {path}: too large to be carried by a dynamic network") from e
 
 

@@ -90,14 +90,17 @@ def _read(source: Source, shapes: Mapping[str, Shape]) -> Network:
     assert source.weight
     net = Network.read(source.model, source.weight, allow_unknown_fields=source.allow_unknown_fields)
     proto = net.proto
-    if proto.input:
-        proto.ClearField("input_dim")
-        proto.ClearField("input_shape")
-        for name in proto.input:
-            proto.input_shape.add(dim=shapes[name])
+    written = {top for layer in proto.layer for top in layer.top}
+    for field in ("input", "input_dim", "input_shape"):
+        proto.ClearField(field)
+    for name, shape in shapes.items():
+        if name not in written:
+            proto.input.append(name)
+            proto.input_shape.add(dim=shape)
     for layer in proto.layer:
         if layer.type == "Input":
+            own = [tuple(s.dim) for s in layer.input_param.shape] or [()]
             layer.input_param.ClearField("shape")
-            for top in layer.top:
-                layer.input_param.shape.add(dim=shapes[top])
+            for k, top in enumerate(layer.top):
+                layer.input_param.shape.add(dim=shapes.get(top, own[min(k, len(own) - 1)]))
     return net
