@@ -224,7 +224,7 @@ def test_bad_models_and_options(tmp_path: Path) -> None:
     fails(2, "needs --table or --data", "compile", DIGITS / "digits.onnx", "--target", "bm1684", "--outdir", out)
     np.savez(tmp_path / "nan.npz", image=np.full((1, 1, 8, 8), np.nan, np.float32))
     fails(4, "NaN", "calibrate", DIGITS / "digits.onnx", "--data", tmp_path / "nan.npz", "-o", tmp_path / "t")
-    np.savez(tmp_path / "shape.npz", image=np.zeros((1, 1, 9, 9), np.float32))
+    np.savez(tmp_path / "shape.npz", image=np.zeros((1, 2, 8, 8), np.float32))
     fails(4, "shape.npz", "calibrate", DIGITS / "digits.onnx", "--data", tmp_path / "shape.npz", "-o", tmp_path / "t")
     (tmp_path / "short.table").write_text("image 1.0 0.0 1.0\n")
     fails(4, "no threshold for", "compile", DIGITS / "digits.onnx", *common, "--table", tmp_path / "short.table")

@@ -42,7 +42,7 @@ class ShapedGraphs:
         if name not in shapes:
             raise DataError(f"input '{name}' is missing")
         wrong = f"shape {list(shapes[name])}, '{name}' needs {list(own[name])}"
-        if self._load is None:
+        if self._load is None or not self._same_channels(name, shapes[name]):
             raise DataError(wrong)
         if layer := _size_fixing_layer(self.graph):
             raise DataError(f"{wrong}: layer '{layer}' takes maps of one size")
@@ -54,6 +54,13 @@ class ShapedGraphs:
             raise DataError(f"{wrong}; at the other shape the network has other layers")
         self.others.add(shapes[self.graph.inputs[0]])
         return graph
+
+    def _same_channels(self, name: str, shape: tuple[int, ...]) -> bool:
+        """Whether only batch, height and width differ. Channels come second, or last if the input is transposed."""
+        own = self.graph.types[name].shape
+        readers = self.graph.consumers().get(name, [])
+        axis = -1 if readers and all(n.op == "Transpose" for n in readers) else 1
+        return len(own) == len(shape) > 2 and own[axis] == shape[axis]
 
 
 def _size_fixing_layer(graph: Graph) -> str | None:

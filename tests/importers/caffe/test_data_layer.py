@@ -198,15 +198,15 @@ def test_every_element_counts_once(sizes: list[tuple[int, int]], name: str, vari
 
 @pytest.mark.parametrize("name", ["admm", "aciq", "mse"])
 def test_records_weigh_by_their_elements(name: str) -> None:
-    """For methods that average over records: one of 12 elements counts as much as three of 4."""
+    """For methods that average over records: one of 12 elements counts as much as four of 3."""
     rng = np.random.default_rng(1)
-    large, small = rng.normal(0, 1, (1, 3, 2, 2)), rng.normal(0, 5, (1, 1, 2, 2))
+    large, small = rng.normal(0, 1, (1, 3, 2, 2)), rng.normal(0, 5, (1, 3, 1, 1))
     method, parameters = METHODS[name], Parameters()
     graphs = ShapedGraphs(relu(large.shape), lambda shapes: relu(shapes["x"]))
     feed = [Record(str(i), {"x": a.astype(np.float32)}) for i, a in enumerate([large, small])]
     stats = collect(graphs, feed, [method], parameters).tensors["x"]
     a, b = stats.per_record[name]
-    assert method.threshold(stats, parameters) == pytest.approx((3 * a + b) / 4)
+    assert method.threshold(stats, parameters) == pytest.approx((4 * a + b) / 5)
 
 
 @pytest.mark.parametrize("name", ["max", "percentile9999"])
