@@ -34,6 +34,7 @@ OPEN = {
     "det1": "[1,3,120,160]",
     "float_model": "[1,3,64,64]",
     "yunet_n_dynamic": "[1,3,320,320]",
+    "silero_vad_16k_op15": "[1,512],[2,1,128]",
     "super_resolution": "[1,1,224,224]",
     "residual_block": "[1,3,224,224]",
     "ch_PP-OCRv2_det_infer": "[1,3,320,320]",
