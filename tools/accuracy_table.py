@@ -113,7 +113,7 @@ def compared(shared: Path, detector: Detector) -> Iterator[tuple[str, str, str, 
 
 
 def number(value: float | None) -> str:
-    return "-" if value is None or value != value else f"{value:.3f}"
+    return "-" if value is None else f"{value:.3f}"
 
 
 def detector_rows(shared: Path, detector: Detector) -> list[str]:

@@ -24,6 +24,8 @@ from bittrue.calibrate.transform import Transform
 from bittrue.containers.bmodel import write_atomic
 from bittrue.containers.build import stage_kind
 from bittrue.containers.context_dir import file_sha256, save_npz
+from bittrue.containers.image_list import ImageList
+from bittrue.containers.lmdb_folder import LmdbFolder
 from bittrue.devices.bm1684.session import InstructionSession
 from bittrue.errors import DataError, UsageError
 from bittrue.graph.ir import Graph
@@ -182,7 +184,7 @@ def apply_profile(model: QuantizedModel, profile: Path | None = None, arith: Map
 
 def records(
     graph: Graph,
-    data: Path,
+    data: Path | LmdbFolder | ImageList,
     options: Preprocess | None = None,
     limit: int | None = None,
     transform: Transform | None = None,

@@ -82,6 +82,16 @@ def test_detections_from_pictures_to_the_page(tmp_path: Path, capsys: pytest.Cap
     assert code == 0 and (tmp_path / "r.html").read_text().count("data:image/jpeg;base64,") == 1
 
 
+def test_nothing_found_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, data = face_network(tmp_path), write_pictures(tmp_path / "data", [0])
+    files = ("--html", tmp_path / "r.html", "--json", tmp_path / "r.json")
+    code, out, _ = run_cli(capsys, "audit", "detect", model, "--data", data, *DETECT, *files)
+    assert code == 0 and "warning: no box has a score of 0.5: nothing was compared" in out
+    assert "nothing was compared" in words((tmp_path / "r.html").read_text())
+    content = json.loads((tmp_path / "r.json").read_text())
+    assert content["audit"]["targets"][0]["detect"]["against_float"]["voc"] is None
+
+
 def test_labels_judge_both_networks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, data = face_network(tmp_path), write_pictures(tmp_path / "data", [255, 0])
     (tmp_path / "names.txt").write_text("background\nface\n")

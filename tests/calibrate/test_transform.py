@@ -173,7 +173,7 @@ def test_samples_that_do_not_fit() -> None:
 NET = """
 layer {{ name: "data" type: "Data" top: "data" top: "label" include {{ phase: TEST }}
   data_param {{ source: "{source}" batch_size: 1 backend: LMDB }} transform_param {{ {transform} }} }}
-layer {{ name: "r" type: "ReLU" bottom: "data" top: "y" }}
+layer {{ name: "r" type: "InnerProduct" bottom: "data" top: "y" inner_product_param {{ num_output: 2 }} }}
 """
 
 
@@ -192,13 +192,15 @@ def test_calibration_from_the_data_layer(tmp_path: Path) -> None:
     write_lmdb(tmp_path / "data_lmdb", [("k", X, 1)], caffe=True)
     table = calibrate(tmp_path, "data_lmdb", "crop_size: 6 mean_value: 300 scale: 0.5")
     assert table.tensors["data"].threshold == pytest.approx(float((300 - CROP.min()) / 2))
-    with pytest.raises(BittrueError, match=r"record '0000000000__k' .*needs \[1, 3, 6, 6\]"):
+    with pytest.raises(
+        BittrueError, match=r"__k': shape \[1, 3, 4, 4\], 'data' needs \[1, 3, 6, 6\]: layer 'r' takes maps"
+    ):
         calibrate(tmp_path, "data_lmdb", "crop_size: 4")
     with pytest.raises(DataError, match=r"data_lmdb: record '0000000000__k': a crop of 9 x 9"):
         calibrate(tmp_path, "data_lmdb", "crop_size: 9")
     with pytest.raises(DataError, match=r"net.prototxt: layer 'data': no data at 'nowhere'"):
         calibrate(tmp_path, "nowhere", "")
-    with pytest.raises(DataError, match=r"net.prototxt: both mean_value"):
+    with pytest.raises(DataError, match=r"net.prototxt: layer 'data': both mean_value"):
         calibrate(tmp_path, "data_lmdb", 'mean_value: 1 mean_file: "m"')
 
 

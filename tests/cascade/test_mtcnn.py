@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bittrue import api
 from bittrue.audit.detection.matching import match
 from bittrue.audit.networks import Network, shaped_float_network, shaped_quantized_network
 from bittrue.cascade import mtcnn
+from bittrue.cascade.capture import Capture
 from bittrue.errors import DataError
 from bittrue.importers import CaffeOptions
 
@@ -148,7 +150,31 @@ def test_quantized_network_at_any_size(tmp_path: Path) -> None:
         network.run({"data": np.zeros((1, 4, 12, 12), np.float32)})
 
 
-def test_match_is_of_the_audit() -> None:
-    """Faces of two cascades are matched as objects of any detector are."""
-    found = mtcnn.detect(*PLANTED, picture(), mtcnn.Options(smallest=24))
-    assert len(match(found, found).pairs) == len(found) > 0
+@needs_shared
+def test_quantized_cascade(tmp_path: Path) -> None:
+    """Net by net: inputs captured in float inferences of a picture, calibrated, lowered; the same faces in it, and one
+    network compiled and verified."""
+    assert SHARED is not None
+    image = Image.open(SHARED / "data/coco-20/000000006954.jpg").resize((320, 240))
+    graphs = [published(1, 12), published(2, 24), published(3, 48)]
+    floats = [shaped_float_network(g) for g in graphs]
+    folders = [tmp_path / name for name in ("p", "r", "o")]
+    with ExitStack() as stack:
+        captures = [stack.enter_context(Capture({"data": f}, limit=60)) for f in folders]
+        truth = mtcnn.detect(*(c.of(n) for c, n in zip(captures, floats, strict=True)), image)
+    tables = [
+        api.calibrate(g, api.records(g.graph, f, any_shape=True), method="max")
+        for g, f in zip(graphs, folders, strict=True)
+    ]
+    found = mtcnn.detect(
+        *(shaped_quantized_network(g, t, "bm1684x") for g, t in zip(graphs, tables, strict=True)), image
+    )
+    matching = match(truth, found)
+    assert len(truth) == len(matching.pairs) == 5
+    for pair in matching.pairs:
+        width = truth.boxes[pair.reference, 2] - truth.boxes[pair.reference, 0]
+        moved = np.linalg.norm(truth.points[pair.reference] - found.points[pair.got], axis=1)
+        assert moved.max() < 0.2 * width
+    first = next(iter(api.records(graphs[1].graph, folders[1])))
+    api.compile(graphs[1].graph, "bm1684x", tmp_path / "out", table=tables[1], reference=first.feeds)
+    assert api.verify(tmp_path / "out").summary.mismatches == 0

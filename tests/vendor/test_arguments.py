@@ -24,6 +24,7 @@ TOOL = Tool(
         Option("opt", "int", "level", default=2, choices=("0", "1", "2")),
         Option("target", "text", "chip", choices=("BM1682", "BM1684")),
         Option("iterations", "int", "records", default=200, aliases=("iteration",)),
+        Option("more", "text", "options of another tool"),
         Option("fp32_diff", "float", "tolerance", default=0.001),
     ),
     "tool --model=a",
@@ -65,6 +66,12 @@ def test_booleans_without_value() -> None:
     assert value("-nocmp", "cmp") is False
     parsed, _ = parse("-dyn quantize -model=a")
     assert parsed["dyn"] is True and parsed.words == ["quantize"]
+
+
+def test_texts_may_be_options_of_another_tool() -> None:
+    assert value("--more '-other=1 -two' -dyn", "more") == "-other=1 -two"
+    with pytest.raises(UsageError, match="--more needs a value"):
+        parse("-model=a --more -dyn")
 
 
 def test_brackets_that_the_shell_split() -> None:

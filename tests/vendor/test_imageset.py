@@ -185,14 +185,13 @@ def test_modules_of_the_vendor(pictures: Path, tmp_path: Path) -> None:
     set -e
     . "{tmp_path}/bin dir/envsetup_cmodel.sh"
     python3 -m convert_imageset --imageset_rootfolder={pictures} --imageset_lmdbfolder=made
-    python3 -c 'import ufwio; print(*(k.decode() for k, _ in ufwio.lmdb_data("made")))'
-    python3 -c 'from ufwio.lmdb_info import show; from pathlib import Path; show(Path("made"))' | wc -l
+    python3 -c 'import ufwio, ufwio.lmdb_info; print(*(k.decode() for k, _ in ufwio.lmdb_data("made")))'
     python3 -m ufwio.lmdb_info made | tail -1
     lmdb_info nowhere || echo code $?
     """
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
     lines = done.stdout.splitlines()
-    assert lines[1:3] == ["0000000000__a.png 0000000001__b.png", "3"], done.stderr
-    assert lines[3].strip().startswith("0000000001__b.png") and lines[4] == "code 4"
+    assert lines[1] == "0000000000__a.png 0000000001__b.png", done.stderr
+    assert lines[2].strip().startswith("0000000001__b.png") and lines[3] == "code 4"
     assert done.stderr == "bittrue: nowhere: no LMDB there\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -14,8 +13,8 @@ KEEPS: dict[str, Callable[[float, float], bool]] = {"at least": operator.ge, "at
 
 @dataclass(frozen=True)
 class Limit:
-    """what: the measured value in words. bound: "at least" or "at most" `limit`. A value that is not there (NaN, None)
-    keeps no limit."""
+    """what: the measured value in words. bound: "at least" or "at most" `limit`. A value that is not there keeps no
+    limit."""
 
     what: str
     value: float | None
@@ -24,11 +23,11 @@ class Limit:
 
     @property
     def kept(self) -> bool:
-        return self.value is not None and not math.isnan(self.value) and KEEPS[self.bound](self.value, self.limit)
+        return self.value is not None and KEEPS[self.bound](self.value, self.limit)
 
     @property
     def sentence(self) -> str:
-        value = "not known" if self.value is None or math.isnan(self.value) else f"{self.value:.6g}"
+        value = "not known" if self.value is None else f"{self.value:.6g}"
         return f"{self.what} {value}, {self.bound} {self.limit:g} allowed{'' if self.kept else ': missed'}"
 
     def as_dict(self) -> dict[str, Any]:

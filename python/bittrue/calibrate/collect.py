@@ -98,8 +98,17 @@ def collect(
 def _elements(graphs: ShapedGraphs, records: Iterable[Record], names: Iterable[str]) -> dict[str, int]:
     """Elements of every tensor over all records."""
     totals = dict.fromkeys(names, 0)
-    for shapes, count in Counter(shapes_of(r.feeds) for r in records).items():
-        types = graphs.at(dict(shapes)).types
+    keys: dict[Any, str] = {}
+    counts: Counter[Any] = Counter()
+    for record in records:
+        shapes = shapes_of(record.feeds)
+        keys.setdefault(shapes, record.key)
+        counts[shapes] += 1
+    for shapes, count in counts.items():
+        try:
+            types = graphs.at(dict(shapes)).types
+        except DataError as e:
+            raise DataError(f"record '{keys[shapes]}': {e}") from e
         for name in totals:
             totals[name] += count * types[name].elements
     return totals

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from bittrue.calibrate.placement import place
 from bittrue.calibrate.transform import Transform
 from bittrue.containers.datum import Box, Sample
-from bittrue.containers.lmdb_folder import is_lmdb, read_lmdb
+from bittrue.containers.image_list import ImageList
+from bittrue.containers.lmdb_folder import LmdbFolder, is_lmdb
 from bittrue.errors import DataError
 from bittrue.graph.ir import Graph, TensorType
 
@@ -120,17 +121,20 @@ class Records:
     def __init__(
         self,
         graph: Graph,
-        path: Path,
+        path: Path | LmdbFolder | ImageList,
         options: Preprocess,
         limit: int | None = None,
         transform: Transform | None = None,
         *,
         any_shape: bool = False,
     ) -> None:
-        """transform: how samples of an LMDB become inputs, in place of `options`. any_shape: arrays and LMDB records
-        of other shapes than the network's come as they are, a batch each, for `ShapedGraphs`."""
+        """path: also what a data layer names. transform: how samples of an LMDB become inputs, in place of `options`.
+        any_shape: arrays and LMDB records of other shapes than the network's come as they are, a batch each, for
+        `ShapedGraphs`."""
         self.graph, self.options, self.limit, self.transform = graph, options, limit, transform
         self.any_shape = any_shape
+        self._samples = None if isinstance(path, Path) else path
+        path = path if isinstance(path, Path) else path.path
         if not path.exists():
             raise DataError(f"{path}: no such file or folder")
         self.root = path if path.is_dir() else path.parent
@@ -144,7 +148,7 @@ class Records:
         return file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else str(file)
 
     def _files(self, path: Path) -> Sequence[Path]:
-        if is_lmdb(path):
+        if self._samples or is_lmdb(path):
             return [path]
         known = {".npy", ".npz", *PICTURES}
         if path.is_dir():
@@ -176,6 +180,9 @@ class Records:
                 yield record
 
     def _records(self, file: Path) -> Iterator[Record]:
+        if self._samples or is_lmdb(file):
+            yield from self._stacked(self._samples or LmdbFolder(file))
+            return
         suffix = file.suffix.lower()
         if suffix in PICTURES:
             if len(self.graph.inputs) != 1:
@@ -184,9 +191,6 @@ class Records:
             label = self.labels.get(file)
             feeds = {name: picture(file, self.graph.types[name], self.options)}
             yield Record(self.key(file), feeds, None if label is None else np.asarray([label]))
-            return
-        if is_lmdb(file):
-            yield from self._lmdb_records(file)
             return
         try:
             loaded = np.load(file)
@@ -202,9 +206,10 @@ class Records:
             raise DataError(f"{file}: no array '{missing[0]}'; it has {', '.join(arrays)}")
         yield from self._split(file, {n: arrays[n] for n in inputs}, labels)
 
-    def _lmdb_records(self, path: Path) -> Iterator[Record]:
-        """Records stacked to batches. A record is one sample (C, H, W), or as many as its first dimension says; mean,
+    def _stacked(self, source: LmdbFolder | ImageList) -> Iterator[Record]:
+        """Samples stacked to batches. A record is one sample (C, H, W), or as many as its first dimension says; mean,
         scale and `channels: RGB` (of blue, green, red as stored) apply, nothing is resized."""
+        path = source.path
         if len(self.graph.inputs) != 1:
             raise DataError(f"{path}: an LMDB feeds one input, the network has {len(self.graph.inputs)}")
         name = self.graph.inputs[0]
@@ -220,7 +225,7 @@ class Records:
             boxes = tuple(s.boxes for s in samples)
             return Record(keys[0], {name: np.ascontiguousarray(np.concatenate(arrays), type_.dtype)}, labels, boxes)
 
-        for key, sample in read_lmdb(path):
+        for key, sample in source:
             array = self._input_of(path, key, sample.array, len(shape))
             other = array.shape[1:] != shape[1:] or len(array) > shape[0]
             if other and not self.any_shape:

@@ -121,7 +121,9 @@ def detect_command(
     copies = {pictures[i].key: small_copy(pictures[i].path) for i in shown}
     sentences = [sentence(r) for r in results]
     files = {"json": json_file, "html": html_file}
-    finish_task(model.stem, task, entries, sentences, files, verbose, {"pictures": copies})
+    nothing = [f"no box has a score of {score:g}: nothing was compared"]
+    warnings = [] if any(r.float_boxes or r.boxes for r in results) else nothing
+    finish_task(model.stem, task, entries, sentences, files, verbose, {"pictures": copies}, warnings)
 
 
 def sentence(result: DetectResult) -> str:

@@ -97,18 +97,20 @@ def finish_task(
     files: dict[str, Path | None],
     verbose: bool,
     more: Entry | None = None,
+    warnings: Sequence[str] = (),
 ) -> None:
     """Prints and writes the result; raises MismatchError if a limit was missed.
 
     sentences: one for each entry. more: further parts of the audit that all entries share.
     """
     result = audit_result("audit", name, [m for m, _ in task.quantized])
+    result.warnings += warnings
     result.audit = (dict(entries[0]) if len(entries) == 1 else {"targets": list(entries)}) | (more or {})
     wrong = [f"{e['target']}: {text}" for e in entries for text in missed(e.get("limits", []))]
     told = [f"{e['target']}: {text}" for e, text in zip(entries, sentences, strict=True)]
     result.summary.passed = not wrong
     result.summary.sentence = "; ".join(wrong or told)
-    click.echo("\n".join(render_audit(result.audit, verbose=verbose)))
+    click.echo("\n".join([*render_audit(result.audit, verbose=verbose), *(f"warning: {text}" for text in warnings)]))
     write_reports(result, files)
     if wrong:
         raise MismatchError(result.summary.sentence)

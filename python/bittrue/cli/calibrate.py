@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -19,7 +19,7 @@ from bittrue.calibrate.distribution import (
 )
 from bittrue.calibrate.methods import METHODS, Parameters, find_method
 from bittrue.cli.data_options import preprocess_from, preprocess_options
-from bittrue.cli.model_options import data_layer_records, load_shaped_model, model_options
+from bittrue.cli.model_options import layer_data, load_shaped_model, model_options
 from bittrue.containers.context_dir import file_sha256
 from bittrue.errors import UsageError
 
@@ -68,12 +68,13 @@ def calibrate_command(
     \b
     Example:
       bittrue calibrate model.onnx --data images/ --method kl --mean 127 --scale 0.0078125 -o model.table
-      bittrue calibrate test.prototxt --weights net.caffemodel --shape data=1x3x224x224 -o net.table
+      bittrue calibrate test.prototxt --weights net.caffemodel -o net.table
       bittrue calibrate model.onnx --data images/ --dump-dist net.npz -o kl.table
       bittrue calibrate model.onnx --load-dist net.npz --method percentile9999 -o percentile.table
     """
     if load_dist and (data or dump_dist):
         raise UsageError("--load-dist takes the place of --data and --dump-dist")
+    from_layer = None if data or load_dist else layer_data(model, options)
     graphs = load_shaped_model(model, options)
     graph = graphs.graph
     weights = options["weights"] or model  # the file whose digest tells tables of other models apart
@@ -82,15 +83,19 @@ def calibrate_command(
         check_storable(method)
         statistics = merge_distributions(load_dist, [read_distribution(p, graph) for p in load_dist])
     else:
-        if data is None:
-            records = data_layer_records(model, graph, options, iterations)
+        if from_layer:
+            records = from_layer.records(graph, iterations)
         else:
-            records = api.records(graph, data, preprocess_from(options), iterations, any_shape=True)
+            records = api.records(graph, cast(Path, data), preprocess_from(options), iterations, any_shape=True)
         parameters = Parameters(bins=bins, percentile=percentile, variant=variant, one_pass=one_pass)
         if dump_dist:
             check_storable(method)
         methods = storable_methods(variant) if dump_dist else [find_method(method)]
         statistics = collect(graphs, records, methods, parameters, progress=True)
+        if graphs.others:
+            sizes = ", ".join("x".join(map(str, shape)) for shape in sorted(graphs.others)[:5])
+            more = f" and {len(graphs.others) - 5} more" if len(graphs.others) > 5 else ""
+            click.echo(f"{model}: read again for records of other shapes: {sizes}{more}", err=True)
     table = thresholds(statistics, method, model_sha256=sha256)
     if dump_dist:
         write_distribution(dump_dist, statistics, graph)

@@ -58,7 +58,8 @@ class CaptureOptions:
         own = {k: options.pop(k) for k in CaptureOptions.__dataclass_fields__ if k != "preprocess"}
         pixels = {k: options.pop(k) for k in ("layout", "channels", "pixel_scale", "mean", "resize")}
         if own["capture"] is None and (given := [k for k, v in own.items() if v]):
-            raise UsageError(f"--{given[0]} is of --capture")
+            spelled = {"limit": "max", "shapes": "shape"}
+            raise UsageError(f"--{spelled.get(given[0], given[0])} is of --capture")
         return CaptureOptions(**own, preprocess=preprocess_from(pixels))
 
     def folders(self) -> dict[str, Path]:

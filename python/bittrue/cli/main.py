@@ -61,7 +61,9 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "dump_tensor_data_use_pb": ("vendor", "dump_tensor_data_command", "all blobs of a umodel's network"),
     "cf_to_umodel": ("vendor", "cf_to_umodel_command", "a Caffe model as fp32umodel"),
     "on_to_umodel": ("vendor", "on_to_umodel_command", "an ONNX model as fp32umodel"),
+    "cali_model": ("vendor", "cali_model_command", "the vendor's automatic calibration, from a model to INT8"),
     "to_umodel": ("vendor", "to_umodel_command", "a binary umodel as text"),
+    "view_demo": ("vendor", "view_demo_command", "the vendor's view of a calibration: every blob in float and INT8"),
     "shims": ("vendor", "shims_command", "launchers named as the vendor's tools"),
     "doctor": ("doctor", "doctor_command", "what this machine offers"),
 }

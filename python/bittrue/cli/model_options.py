@@ -9,9 +9,8 @@ from typing import Any
 import click
 
 from bittrue import api
-from bittrue.calibrate.data import Records
-from bittrue.calibrate.transform import Transform
-from bittrue.errors import DataError, UnsupportedError, UsageError
+from bittrue.calibrate.layer_data import LayerData
+from bittrue.errors import UsageError
 from bittrue.graph.ir import Graph
 from bittrue.graph.rewrites import Rewrites
 from bittrue.graph.shaped import ShapedGraphs
@@ -37,17 +36,20 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def data_layer_records(model: Path, graph: Graph, options: dict[str, Any], limit: int | None) -> Records:
-    """Records of the Data layer of a prototxt, as its transform_param makes inputs of them. Raises UsageError for
-    models of other formats, which name no data."""
+def layer_data(model: Path, options: dict[str, Any]) -> LayerData:
+    """The data layer of a prototxt. Without `--shape`, its input gets the shape that the records have.
+
+    Raises UsageError for models of other formats, which name no data, and DataError as `LayerData` does.
+    """
     if model.suffix.lower() != ".prototxt":
         raise UsageError("--data is needed")
-    layer = read_data_layer(model, allow_unknown_fields=options["allow_unknown_fields"])
-    try:
-        transform = Transform(layer.transform, layer.folder)
-    except (DataError, UnsupportedError) as e:
-        raise type(e)(f"{model}: {e}") from e
-    return api.records(graph, layer.source, limit=limit, transform=transform, any_shape=True)
+    data = LayerData.of(read_data_layer(model, allow_unknown_fields=options["allow_unknown_fields"]))
+    shape, notes = data.shape()
+    for note in notes:
+        click.echo(f"warning: {note}", err=True)
+    if not any(text.startswith(f"{data.layer.blob}=") for text in options["shapes"]):
+        options["shapes"] = (*options["shapes"], f"{data.layer.blob}={'x'.join(map(str, shape))}")
+    return data
 
 
 def load_model(model: Path, options: dict[str, Any], disabled_passes: Collection[str] = ()) -> Graph:

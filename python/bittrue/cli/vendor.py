@@ -53,6 +53,9 @@ classify_demo_command = vendor_tool(
     "classify_demo", "The vendor's demo of a classifier: top-k in float and INT8.", "demos.classify"
 )
 detect_demo_command = _detect_demo("detect_demo")
+view_demo_command = vendor_tool(
+    "view_demo", "The vendor's view of a calibration: every blob in float and INT8, as a page.", "analysis"
+)
 face_demo_command = _detect_demo("face_demo")
 ufw_command = vendor_tool("ufw", "Accuracy layers of a test prototxt over its data.", "ufw.testing")
 dump_tensor_data_command = vendor_tool(
@@ -65,6 +68,10 @@ on_to_umodel_command = vendor_tool(
     "on_to_umodel", "An ONNX model as fp32umodel and test prototxt.", "ufw.tools", "convert", "on_to_umodel"
 )
 to_umodel_command = vendor_tool("to_umodel", "A binary umodel as text.", "ufw.tools.to_umodel")
+
+cali_model_command = vendor_tool(
+    "cali_model", "From a model to an INT8 bmodel, trying calibrations.", "ufw.cali.cali_model"
+)
 
 
 @click.command("shims")

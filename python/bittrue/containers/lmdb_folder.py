@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -58,6 +59,16 @@ def read_lmdb(path: Path) -> Iterator[tuple[str, Sample]]:
                         raise DataError(f"{path}: record '{name}': {e}") from e
     except lmdb.Error as e:
         raise DataError(f"{path}: not a readable LMDB ({e})") from e
+
+
+@dataclass(frozen=True)
+class LmdbFolder:
+    """The samples of an LMDB; iterating raises what `read_lmdb` raises."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[tuple[str, Sample]]:
+        return read_lmdb(self.path)
 
 
 class LmdbWriter(AbstractContextManager["LmdbWriter"]):

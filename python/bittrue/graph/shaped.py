@@ -10,6 +10,7 @@ import numpy as np
 from bittrue.errors import BittrueError, DataError
 from bittrue.graph.ir import Graph
 
+FLATTENING = ("Flatten", "Reshape", "Squeeze", "Transpose")
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -29,6 +30,7 @@ class ShapedGraphs:
         self.graph = graph
         self._load = load
         self._names = list(graph.activations())
+        self.others: set[tuple[int, ...]] = set()  # shapes of first inputs that it was read again for
 
     def at(self, shapes: Shapes) -> Graph:
         """The network at the shapes of its inputs. Raises DataError for those that it does not take: its layers must
@@ -42,10 +44,28 @@ class ShapedGraphs:
         wrong = f"shape {list(shapes[name])}, '{name}' needs {list(own[name])}"
         if self._load is None:
             raise DataError(wrong)
+        if layer := _size_fixing_layer(self.graph):
+            raise DataError(f"{wrong}: layer '{layer}' takes maps of one size")
         try:
             graph = self._load(dict(shapes))
         except BittrueError as e:
             raise DataError(f"{wrong}, and the network takes no other: {e}") from e
         if list(graph.activations()) != self._names:
             raise DataError(f"{wrong}; at the other shape the network has other layers")
+        self.others.add(shapes[self.graph.inputs[0]])
         return graph
+
+
+def _size_fixing_layer(graph: Graph) -> str | None:
+    """The first layer that multiplies a whole flattened map with a matrix. That its rounded size may fit another input
+    by chance does not make it right for it."""
+    producer = graph.producer()
+    for node in graph.nodes:
+        if node.op not in ("Gemm", "MatMul"):
+            continue
+        source = node.inputs[0]
+        while (made_by := producer.get(source)) and made_by.op in FLATTENING:
+            source = made_by.inputs[0]
+        if len(graph.types[source].shape) == 4 and graph.types[source].shape[2:] != (1, 1):
+            return node.name
+    return None

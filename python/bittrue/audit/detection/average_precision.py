@@ -49,16 +49,16 @@ class Truth:
 
 @dataclass(frozen=True)
 class MeanPrecision:
-    """Means over the classes of which the truth has an object that counts, shares of one; NaN without any.
+    """Means over the classes of which the truth has an object that counts, shares of one; None without any.
 
     voc07: 11 points, overlap 0.5. voc: area under every point, overlap 0.5. coco: mean over overlaps 0.5 to 0.95.
     coco50: COCO's at overlap 0.5. per_class: class -> these by name.
     """
 
-    voc07: float
-    voc: float
-    coco: float
-    coco50: float
+    voc07: float | None
+    voc: float | None
+    coco: float | None
+    coco50: float | None
     per_class: dict[int, dict[str, float]] = field(default_factory=dict)
 
 
@@ -92,8 +92,8 @@ def every_point(recall: Array, precision: Array) -> float:
     return float(((r[1:] - r[:-1]) * p[1:]).sum())
 
 
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _of_class(truth: Truth, c: int) -> Truth:

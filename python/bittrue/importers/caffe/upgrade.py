@@ -41,6 +41,9 @@ V0_FIELDS: dict[str, tuple[str, dict[str, str]]] = {
     "Data": ("data_param", {"source": "source", "batchsize": "batch_size"}),
 }  # fmt: skip
 
+# data layers whose parameter messages once had the fields of transform_param
+TRANSFORMED = {"Data": "data_param", "AnnotatedData": "data_param", "ImageData": "image_data_param"}
+
 
 def _copy_field(source: Any, key: str, target: Any, to: str) -> None:
     if not source.HasField(key):
@@ -87,9 +90,25 @@ def _from_v1(old: Any, layer: Any) -> None:
 
 
 def upgrade(net: Any) -> None:
-    """Rewrites `layers` of a NetParameter as `layer`, in place. Raises DataError for mixed syntaxes, unknown types."""
-    if not net.layers:
-        return
+    """Rewrites `layers` of a NetParameter as `layer`, and fields of data layers as `transform_param`, in place.
+
+    Raises DataError for mixed syntaxes, unknown types.
+    """
+    if net.layers:
+        _upgrade_layers(net)
+    for layer in net.layer:
+        if layer.type in TRANSFORMED:
+            _move_transform(layer.transform_param, getattr(layer, TRANSFORMED[layer.type]))
+
+
+def _move_transform(transform: Any, data: Any) -> None:
+    """What once was said in the parameters of the data."""
+    for key in ("scale", "mean_file", "crop_size", "mirror"):
+        _copy_field(data, key, transform, key)
+        data.ClearField(key)
+
+
+def _upgrade_layers(net: Any) -> None:
     if net.layer:
         raise DataError("both `layers` and `layer`: one syntax is needed")
     sources: dict[str, str] = {}  # result of a padding layer -> its input

@@ -4,7 +4,7 @@ lists with or without brackets, brackets that the shell split, positional words 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -97,7 +97,7 @@ class Tool:
             if option.kind == "bool" and not equals:
                 spelled = bool(rest) and not negated and rest[0].lower() in TRUE + FALSE
                 value = rest.pop(0) if spelled else str(not negated)
-            elif option.kind != "bool" and (not equals or not value) and rest and not _is_option(rest[0]):
+            elif option.kind != "bool" and not value and rest and _is_value(rest[0], option, byname):
                 if equals:
                     warn(f"{self.name}: --{option.name}= {rest[0]}: a blank after the sign, taken as its value")
                 value = rest.pop(0)
@@ -167,6 +167,13 @@ def _is_option(word: str) -> bool:
     """Whether a word starts an option: dashes and a letter, so that -1 is a value."""
     name = word.lstrip("-")
     return word.startswith("-") and (name[:1].isalpha() or name[:1] == "_")
+
+
+def _is_value(word: str, option: Option, byname: Mapping[str, Option]) -> bool:
+    """Whether a word can be the value of an option: texts may be options of another tool."""
+    name = word.lstrip("-").partition("=")[0]
+    known = name in byname or name.removeprefix("no") in byname
+    return not _is_option(word) or (option.kind == "text" and not option.choices and not known)
 
 
 def _open_brackets(text: str) -> int:

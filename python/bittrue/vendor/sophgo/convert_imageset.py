@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bittrue.containers.datum import Array, encode_datum, encode_picture
+from bittrue.containers.image_list import read_list
 from bittrue.containers.lmdb_folder import LmdbWriter
 from bittrue.containers.picture import encoded, read_picture, resized
 from bittrue.errors import DataError, UnsupportedError, UsageError
@@ -32,14 +32,6 @@ TOOL = Tool(
     "convert_imageset --resize_width=300 --resize_height=300 pictures/ list.txt lmdb",
     ("ROOTFOLDER", "LISTFILE", "LMDBFOLDER"),
 )
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A line of a list: path from the root folder, and a label if it has one."""
-
-    path: str
-    label: int | None
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -83,22 +75,3 @@ def _record(options: Parsed, file: Path, pixels: Array, label: int | None) -> by
     same = kind.lower() == file.suffix.lstrip(".").lower()
     untouched = same and not options["gray"] and not options["resize_width"]
     return encode_picture(file.read_bytes() if untouched else encoded(pixels, kind), pixels, label)
-
-
-def read_list(path: Path) -> list[Entry]:
-    """Lines `relative/path label`; the label may be absent. Raises DataError that names the line."""
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise DataError(f"{path}: not a readable list of pictures ({e})") from e
-    entries = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        words = line.rstrip().split(" ")
-        if len(words) > 2 or not words[0] or (not words[-1].lstrip("-").isdigit() and len(words) == 2):
-            raise DataError(f"{path}: line {number}: a path, one blank and a whole number are needed: '{line}'")
-        entries.append(Entry(words[0], int(words[1]) if len(words) == 2 else None))
-    if not entries:
-        raise DataError(f"{path}: lists no pictures")
-    return entries

@@ -11,15 +11,16 @@ from pathlib import Path
 from bittrue.containers.bmodel import write_atomic
 from bittrue.errors import DataError
 from bittrue.vendor.sophgo.compilers.options import COMPILERS
-from bittrue.vendor.sophgo.demos import CLASSIFY, DETECT
+from bittrue.vendor.sophgo.demos import CLASSIFY, DETECT, VIEW
 from bittrue.vendor.sophgo.model_tool import NAMES
 
 # launcher -> the verb it calls
 DATA_TOOLS = ("convert_imageset", "create_lmdb", "lmdb_info")
 UMODEL_TOOLS = ("calibration_use_pb", "ufw", "dump_tensor_data_use_pb")
-SHIMS = {n: n for n in ("bmrt_test", *UMODEL_TOOLS, *DATA_TOOLS, CLASSIFY, *DETECT, *NAMES, *COMPILERS)}
+SHIMS = {n: n for n in ("bmrt_test", *UMODEL_TOOLS, *DATA_TOOLS, CLASSIFY, *DETECT, VIEW, *NAMES, *COMPILERS)}
 # Python module of the vendor's -> ours that takes its place: a package with all its modules, or a single module
 MODULES = {
+    "analysis": "bittrue.vendor.sophgo.analysis",
     "ufw": "bittrue.vendor.sophgo.ufw",
     "ufwio": "bittrue.vendor.sophgo.ufwio",
     "convert_imageset": "bittrue.vendor.sophgo.create_lmdb",

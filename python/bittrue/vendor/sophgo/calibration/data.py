@@ -10,70 +10,52 @@ from typing import Any
 
 import numpy as np
 
-from bittrue.calibrate.data import Preprocess, Record, Records
-from bittrue.calibrate.transform import Transform
-from bittrue.containers.lmdb_folder import read_lmdb
-from bittrue.errors import DataError, UnsupportedError
+from bittrue.calibrate.data import Record, Records
+from bittrue.calibrate.layer_data import LayerData
 from bittrue.graph.ir import Graph
-from bittrue.importers.caffe.data_layer import TYPES
+from bittrue.importers.caffe.data_layer import DataLayer, data_layer_of
+from bittrue.vendor.sophgo.arguments import warn_on_stderr
 from bittrue.vendor.sophgo.umodel.network import Network
 
 Array = np.ndarray[Any, Any]
 
 
-@dataclass
+@dataclass(frozen=True)
 class DataSource:
-    """Where the records of a network lie, and how they become its input.
+    """Where the records of a network lie, and how they become its input. shape: of a batch."""
 
-    layer: the data layer, of which `transform_param` may change later. blob: the input it makes. shape: of a batch.
-    """
-
-    network: Network
-    path: Path
-    blob: str
+    layer: DataLayer
     shape: tuple[int, ...]
 
     @staticmethod
     def of(network: Network) -> DataSource:
         """Raises DataError for a network without a data layer, data that is not there, and records without shape."""
-        layer = _data_layer(network)
-        source = layer.data_param.source
-        places = (Path(source), network.prototxt.parent / source)
-        path = next((p for p in places if source and p.exists()), None)
-        if path is None:
-            raise DataError(f"{network.prototxt}: layer '{layer.name}': no data at '{source}'")
-        first = next(iter(read_lmdb(path)), None)
-        if first is None:
-            raise DataError(f"{path}: holds no records")
-        found = DataSource(network, path, layer.top[0], ())
-        key, sample = first
-        array = found.transformed(sample.array, network, key)
-        stacked = array if array.ndim == 4 else array[None]
-        batch = max(1, layer.data_param.batch_size)
-        found.shape = (stacked.shape[0] * batch if stacked.shape[0] == 1 else stacked.shape[0], *stacked.shape[1:])
-        return found
+        data = _data_of(network)
+        shape, notes = data.shape()
+        for note in notes:
+            warn_on_stderr(note)
+        return DataSource(data.layer, shape)
 
-    def transform(self, network: Network) -> Transform:
-        """How a record becomes the input of a network, whose data layer may have been changed."""
-        layer = _data_layer(network)
-        try:
-            return Transform(layer.transform_param, network.prototxt.parent)
-        except (DataError, UnsupportedError) as e:
-            raise type(e)(f"{network.prototxt}: layer '{layer.name}': {e}") from e
+    @property
+    def path(self) -> Path:
+        return self.layer.source.path
+
+    @property
+    def blob(self) -> str:
+        """The input that the layer makes."""
+        return self.layer.blob
 
     def transformed(self, array: Array, network: Network, key: str) -> Array:
-        try:
-            return self.transform(network)(array)
-        except DataError as e:
-            raise DataError(f"{self.path}: record '{key}': {e}") from e
+        """The input of a network, whose data layer may have been changed, of one record."""
+        return _data_of(network).transformed(array, key)
 
     def records(self, graph: Graph, network: Network, limit: int | None) -> Records:
-        """Records of the graph of a network; `limit` of them at most."""
-        return Records(graph, self.path, Preprocess(), limit, self.transform(network))
+        """Records of the graph of a network, of any size; `limit` of them at most."""
+        return _data_of(network).records(graph, limit)
 
     def raw(self, random: bool, count: int) -> Iterator[Array]:
         """Samples as stored (N, C, H, W), before any transform: the first of the data, or random ones like it."""
-        first = [sample.array for _, sample in islice(read_lmdb(self.path), 1 if random else count)]
+        first = [sample.array for _, sample in islice(self.layer.source, 1 if random else count)]
         if not random:
             yield from (a if a.ndim == 4 else a[None] for a in first)
             return
@@ -83,11 +65,8 @@ class DataSource:
             yield generator.integers(0, 256, shape).astype(np.float32)
 
 
-def _data_layer(network: Network) -> Any:
-    layer = next((layer for layer in network.proto.layer if layer.type in TYPES), None)
-    if layer is None:
-        raise DataError(f"{network.prototxt}: the network has no Data layer; quantization needs one")
-    return layer
+def _data_of(network: Network) -> LayerData:
+    return LayerData.of(data_layer_of(network.proto.layer, network.prototxt))
 
 
 def counted(records: Iterable[Record]) -> int:

@@ -15,6 +15,7 @@ from bittrue.containers.bmodel import write_atomic
 from bittrue.errors import UnsupportedError, UsageError
 from bittrue.graph.ir import Graph
 from bittrue.graph.rewrites import Rewrites
+from bittrue.graph.shaped import ShapedGraphs
 from bittrue.vendor.sophgo.arguments import Parsed, warn_on_stderr
 from bittrue.vendor.sophgo.calibration import fields
 from bittrue.vendor.sophgo.calibration.console import log, log_end, log_layers
@@ -75,7 +76,13 @@ def _quantize(network: Network, source: DataSource, options: Parsed, *, save_tes
     rewrites = _rewrites(options)
     for note in rewrites.apply(graph):
         log(note)
-    table = _calibrated(network, deploy, graph, source, options)
+
+    def at(shapes: dict[str, tuple[int, ...]]) -> Graph:
+        other = deploy_form(network, shapes).graph()
+        rewrites.apply(other)
+        return other
+
+    table = _calibrated(network, deploy, ShapedGraphs(graph, at), source, options)
     thresholds = dict(table.tensors)
     if options["fold_concat_scale"]:
         thresholds = fields.share_concat_thresholds(deploy, graph, thresholds)
@@ -116,10 +123,11 @@ def _rewrites(options: Parsed) -> Rewrites:
 
 
 def _calibrated(
-    network: Network, deploy: Network, graph: Graph, source: DataSource, options: Parsed
+    network: Network, deploy: Network, graphs: ShapedGraphs, source: DataSource, options: Parsed
 ) -> CalibrationTable:
     """Thresholds from the data or from stored statistics, with the fields of the layers."""
-    statistics = _statistics(network, graph, source, options)
+    statistics = _statistics(network, graphs, source, options)
+    graph = graphs.graph
     method = options["th_method"].lower()
     table = thresholds(statistics, method)
     for layer in fields.merged_layers(deploy, graph):
@@ -131,22 +139,22 @@ def _calibrated(
     return table
 
 
-def _statistics(network: Network, graph: Graph, source: DataSource, options: Parsed) -> Statistics:
+def _statistics(network: Network, graphs: ShapedGraphs, source: DataSource, options: Parsed) -> Statistics:
     """What the threshold method needs, and KL for layers that ask for it; with dump_dist all that a file can hold."""
     method = options["th_method"].lower()
     if options["load_dist"]:
         check_storable(method)
-        return read_distribution(Path(options["load_dist"]), graph)
-    records = source.records(graph, network, options["iterations"])
+        return read_distribution(Path(options["load_dist"]), graphs.graph)
+    records = source.records(graphs.graph, network, options["iterations"])
     found = counted(records)
     if found < options["iterations"]:
         warn_on_stderr(f"{source.path}: {found} records, {options['iterations']} iterations were asked for")
     parameters = Parameters(bins=options["th_binnum"])
     if not options["dump_dist"]:
-        return collect(graph, records, [find_method(m) for m in {method, "kl"}], parameters)
+        return collect(graphs, records, [find_method(m) for m in {method, "kl"}], parameters)
     check_storable(method)
-    statistics = collect(graph, records, storable_methods(parameters.variant), parameters)
-    write_distribution(Path(options["dump_dist"]), statistics, graph)
+    statistics = collect(graphs, records, storable_methods(parameters.variant), parameters)
+    write_distribution(Path(options["dump_dist"]), statistics, graphs.graph)
     return statistics
 
 

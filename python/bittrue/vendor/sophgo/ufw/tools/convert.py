@@ -46,7 +46,8 @@ def _convert(name: str, options: Parsed) -> None:
     if options["cmp"]:
         compare_with_model(source, net, shapes, options["seed"], log)
     if options["D"]:
-        set_data(net, Path(options["D"]), shapes, None if options["no-transform"] else options["p"])
+        chosen = None if options["no-transform"] or not options["p"] else preset(options["p"])
+        set_data(net, Path(options["D"]), shapes, chosen)
     if options["a"]:
         add_accuracies(net)
     stem = f"{options['n'] or source.model.stem}_bmnet{COMPILERS[source.tool].letter}"
@@ -68,8 +69,9 @@ def preset(name: str) -> Any:
     return parameter
 
 
-def set_data(net: Network, lmdb: Path, shapes: dict[str, Shape], preprocessing: str | None) -> None:
-    """The input comes from an LMDB, a record of which is a batch. preprocessing: of an input that had no data layer.
+def set_data(net: Network, lmdb: Path, shapes: dict[str, Shape], preprocessing: Any | None) -> None:
+    """The input comes from an LMDB, a record of which is a batch. preprocessing: TransformationParameter of an input
+    that had no data layer.
 
     Raises DataError for an LMDB that is not there or whose records do not fit, UnsupportedError for several inputs.
     """
@@ -78,8 +80,8 @@ def set_data(net: Network, lmdb: Path, shapes: dict[str, Shape], preprocessing: 
     layer = next((n for n in net.proto.layer if n.type in TYPES), None)
     if layer is None:
         layer = _new_data_layer(net)
-        if preprocessing:
-            layer.transform_param.CopyFrom(preset(preprocessing))
+        if preprocessing is not None:
+            layer.transform_param.CopyFrom(preprocessing)
     layer.data_param.source, layer.data_param.batch_size, layer.data_param.backend = str(lmdb), 0, LMDB
     wanted = shapes[layer.top[0]]
     key, sample = next(iter(read_lmdb(lmdb)), ("", None))
