@@ -33,7 +33,9 @@ OPEN = {
     "cifar10_m4_train_test": "[1,3,32,32]",
     "det1": "[1,3,120,160]",
     "float_model": "[1,3,64,64]",
+    "models__intel_optimized_models__benchmark__ssd_mobilenet__deploy": "[1,3,300,300]",  # 32 pictures in the file
     "yunet_n_dynamic": "[1,3,320,320]",
+    "silero_vad_16k_op15": "[1,512],[2,1,128]",
     "super_resolution": "[1,1,224,224]",
     "residual_block": "[1,3,224,224]",
     "ch_PP-OCRv2_det_infer": "[1,3,320,320]",

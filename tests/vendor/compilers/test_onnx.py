@@ -15,6 +15,7 @@ from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.containers.bmodel import read_bmodel
 from bittrue.errors import UsageError
 from bittrue.importers.onnx import load_onnx
+from bittrue.vendor.sophgo.compilers.frontends import resolve_shapes
 from bittrue.vendor.sophgo.compilers.reference_inputs import Desc, parse_descs
 
 
@@ -102,3 +103,14 @@ def test_descs_of_other_inputs(tool: Command, tmp_path: Path) -> None:
 
 def test_a_constant_integer() -> None:
     assert set(Desc("int32", 7, 8).draw((5,), np.random.default_rng(0))) == {7}
+
+
+def test_shapes_of_several_inputs() -> None:
+    declared = {"a": (None, 3), "scalar": (), "b": None, "c": (1, 2)}
+    want = {"a": (4, 3), "scalar": (), "b": (5,), "c": (1, 2)}
+    assert resolve_shapes(declared, [(4, 3), (5,), (1, 2)], False, None) == want
+    with pytest.raises(UsageError, match=r"got 1 shape, the model has 3 inputs \(a, b, c\)"):
+        resolve_shapes(declared, [(4, 3)], False, None)
+    with pytest.raises(UsageError, match="'a': the model does not say dimension 0"):
+        resolve_shapes(declared, [], False, None)
+    assert resolve_shapes({"a": (None, 3), "scalar": ()}, [], False, 7) == {"a": (7, 3), "scalar": ()}

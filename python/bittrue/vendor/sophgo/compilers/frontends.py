@@ -150,19 +150,18 @@ def _lower_int8(source: Source, weight: Path, shapes: Mapping[str, Shape], targe
 def resolve_shapes(
     declared: Mapping[str, Declared], given: list[Shape], dyn: bool, max_n: int | None
 ) -> dict[str, Shape]:
-    """The shape of every input, from the options and else from the model. max_n: the batch of all inputs.
+    """The shape of every input, from the options and else from the model. max_n: the batch of all inputs. Inputs
+    without dimensions take no shape.
 
     Raises UsageError, naming the option.
     """
-    if given and len(given) != len(declared):
-        inputs = f"{len(declared)} input" + ("s" if len(declared) != 1 else "")
+    shaped = [name for name, own in declared.items() if own != ()]
+    if given and len(given) != len(shaped):
+        inputs = f"{len(shaped)} input" + ("s" if len(shaped) != 1 else "")
         shapes = f"{len(given)} shape" + ("s" if len(given) != 1 else "")
-        raise UsageError(f"shapes: got {shapes}, the model has {inputs} ({', '.join(declared)})")
-    wanted: list[Shape | None] = [*given] or [None] * len(declared)
-    return {
-        name: _resolve(name, own, shape, dyn, max_n)
-        for (name, own), shape in zip(declared.items(), wanted, strict=True)
-    }
+        raise UsageError(f"shapes: got {shapes}, the model has {inputs} ({', '.join(shaped)})")
+    wanted = dict(zip(shaped, given, strict=True)) if given else {}
+    return {name: _resolve(name, own, wanted.get(name), dyn, max_n) for name, own in declared.items()}
 
 
 def _resolve(name: str, own: Declared, given: Shape | None, dyn: bool, max_n: int | None) -> Shape:
