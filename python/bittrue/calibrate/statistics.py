@@ -50,7 +50,8 @@ class TensorStatistics:
         return self.min == self.max
 
     def look(self, x: Array, key: str) -> float:
-        """First pass over one record; returns its largest magnitude. Raises DataError for NaN and infinity, naming tensor, index and record."""
+        """First pass over one record; returns its largest magnitude. Raises DataError for NaN and infinity, naming
+        tensor, index and record."""
         x = np.ascontiguousarray(x, np.float32)
         broken, low, high = _core.range_of(x)
         if broken >= 0:
