@@ -68,6 +68,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "doctor": ("doctor", "doctor_command", "what this machine offers"),
 }
 
+VENDOR_MODULES = ("vendor", "compilers")
+
 
 class LazyGroup(click.Group):
     """Imports a verb's module only when the verb is called."""
@@ -83,8 +85,11 @@ class LazyGroup(click.Group):
         return found[cmd_name] if isinstance(found, dict) else found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl([(verb, text) for verb, (_, _, text) in VERBS.items()])
+        vendor = [(verb, text) for verb, (module, _, text) in VERBS.items() if module in VENDOR_MODULES]
+        own = [(verb, text) for verb, (module, _, text) in VERBS.items() if module not in VENDOR_MODULES]
+        for title, rows in (("Verbs", own), ("Tools under the vendor's names", vendor)):
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
 
 @click.group(
