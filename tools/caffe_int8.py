@@ -53,8 +53,8 @@ def row(name: str, path: Path) -> str:
         with tempfile.TemporaryDirectory() as folder:
             api.compile(graph, target, Path(folder) / "o", table=table, reference=records[0].feeds)
             result = api.verify(Path(folder) / "o")
-        metrics = [t.metrics for net in result.nets for t in net.tensors if t.metrics]
-        cells.append(f"{sum(m.n_bad for m in metrics):,} of {sum(m.n for m in metrics):,}")
+        tensors = [t for net in result.nets for t in net.tensors]
+        cells.append(f"{sum(t.n_bad for t in tensors):,} of {sum(t.n for t in tensors):,}")
         print(f"{name} {target}: {cells[-1]} in {time.monotonic() - started:.0f} s", flush=True)
     return f"| {name} | {len(graph.nodes)} | " + " | ".join(cells) + " |"
 
@@ -63,8 +63,8 @@ def main(shared: Path, page: Path) -> None:
     text = [
         HEADING,
         "Made by `python -m tools.caffe_int8 SHARED docs/sophgo-quantization.md`: published topologies with random",
-        "weights, calibrated on noise, compiled in INT8 and verified: elements of all layers that differ from the numpy",
-        "models of the ops.",
+        "weights, calibrated on noise, compiled in INT8 and verified: elements of all layers that differ from the",
+        "numpy models of the ops.",
         "",
         "| network | nodes | " + " | ".join(TARGETS) + " |",
         "|---|---|" + "---|" * len(TARGETS),
