@@ -119,6 +119,8 @@ def test_compiled_model(prototxt: Path, tmp_path: Path) -> None:
         (["--data", "data", "--capture", "x,y=a"], "as many tensors as folders"),
         (["--data", "data", "--capture", "y=a", "--input", "i.npz"], "--capture reads --data"),
         (["--data", "data", "--capture", "y=a", "--threads", "1"], "options of the simulation"),
+        (["--data", "data", "--capture", "y=a", "--profile"], "--profile does not go with --capture"),
+        (["--data", "data", "--capture", "y=a", "--all-tensors"], "--all-tensors does not go with --capture"),
         (["--data", "data"], "--data is of --capture"),
         ([], "--input and --output are needed"),
     ],

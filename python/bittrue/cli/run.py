@@ -87,6 +87,8 @@ def run_command(
     if capture.capture:
         if input_file or output_file:
             raise UsageError("--capture reads --data, not --input, and writes no --output")
+        if unused := _given(stream) + ["all_tensors"] * all_tensors + ["counters"] * counters:
+            raise UsageError(f"--{unused[0].replace('_', '-')} does not go with --capture")
         run_captured(file, capture, net=net, stage=stage, path=path, threads=threads, changes=changes)
         return
     if not (input_file and output_file):
@@ -107,10 +109,14 @@ def run_command(
             raise UsageError(f"{file}: a command stream has no layers; use --trace")
         _run_stream(session, feeds, output_file, **stream)
         return
-    given = [k for k in ("trace", "break_at", "dumps", "profile", "timeline", "html_file") if stream[k]]
-    if given:
+    if given := _given(stream):
         raise UsageError(f"{file}: --{given[0].replace('_', '-')} is for command streams, this is a graph")
     _run_graph(session, feeds, output_file, all_tensors, counters)
+
+
+def _given(stream: Mapping[str, Any]) -> list[str]:
+    """Which options of command streams are there."""
+    return [k for k in ("trace", "break_at", "dumps", "profile", "timeline", "html_file") if stream[k]]
 
 
 def _show(values: Mapping[str, Any]) -> None:
