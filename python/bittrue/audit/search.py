@@ -135,7 +135,8 @@ def run_search(
     raise.
     """
     bench = _Bench(subject)
-    network = bench.network(Settings(METHODS[0]))
+    started = time.monotonic()
+    network = bench.network(first[0] if first else Settings(METHODS[0]))
     search = Search(network.target.name, network.samples, network.labelled, network.float_score().top1, goal)
     tried: set[Settings] = set()
     for stage in (_given(first), _methods, _depthwise, _rewrites, _float_layers):
@@ -143,7 +144,8 @@ def run_search(
             if settings in tried:
                 continue
             tried.add(settings)
-            trial, model = bench.trial(settings, search)
+            trial, model = bench.trial(settings, search, started)
+            started = time.monotonic()
             search.trials.append(trial)
             if trial.best:
                 search.table, search.model = bench.table(settings), model
@@ -155,7 +157,7 @@ def run_search(
 
 
 class _Bench:
-    """Runs trials; statistics are collected once for every form of the graph."""
+    """Runs trials; a threshold table is made once for every form of the graph and method."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -172,17 +174,10 @@ class _Bench:
     def table(self, settings: Settings) -> CalibrationTable:
         key = (settings.rewrites, settings.method)
         if key not in self._tables:
-            # The first method may be enough; the others share one run of the data.
-            others = METHODS if self._tables and settings.rewrites == Rewrites() else ()
-            wanted = {m for m in (settings.method, *others) if (settings.rewrites, m) not in self._tables}
-            statistics = collect(
-                self.graph(settings.rewrites),
-                self.subject.calibration,
-                [find_method(m) for m in sorted(wanted)],
-                Parameters(),
-            )
-            for method in wanted:
-                self._tables[settings.rewrites, method] = thresholds(statistics, method)
+            # One run of the data for every method, so that the time of a trial is that of its method.
+            graph = self.graph(settings.rewrites)
+            statistics = collect(graph, self.subject.calibration, [find_method(settings.method)], Parameters())
+            self._tables[key] = thresholds(statistics, settings.method)
         return self._tables[key]
 
     def network(self, settings: Settings) -> MixedNetwork:
@@ -196,8 +191,7 @@ class _Bench:
             threads=self.subject.threads,
         )
 
-    def trial(self, settings: Settings, search: Search) -> tuple[Trial, QuantizedModel]:
-        started = time.monotonic()
+    def trial(self, settings: Settings, search: Search, started: float) -> tuple[Trial, QuantizedModel]:
         network = self.network(settings)
         graph = network.graph
         depthwise = [n.name for n in graph.nodes if settings.depthwise_float and is_depthwise(n, graph)]
