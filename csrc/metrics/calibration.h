@@ -1,6 +1,7 @@
 // Passes over activations for calibration: range, histogram of the published code, sums of the threshold methods.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -14,28 +15,53 @@ struct Range {
 };
 
 inline Range range_of(const float* x, int64_t n) {
+  constexpr size_t kLanes = 16;  // independent sums, so that the loop vectorizes
+  std::array<float, kLanes> low;
+  std::array<float, kLanes> high;
+  std::array<float, kLanes> broken{};  // NaN as soon as a value is not finite: x * 0
   Range range;
-  float broken = 0.0f;  // NaN as soon as a value is not finite: x * 0
-  for (int64_t i = 0; i < n; ++i) {
-    range.low = x[i] < range.low ? x[i] : range.low;
-    range.high = x[i] > range.high ? x[i] : range.high;
-    broken += x[i] * 0.0f;
+  low.fill(range.low);
+  high.fill(range.high);
+  const auto see = [&](size_t lane, float v) {
+    low[lane] = v < low[lane] ? v : low[lane];
+    high[lane] = v > high[lane] ? v : high[lane];
+    broken[lane] += v * 0.0f;
+  };
+  int64_t i = 0;
+  for (; i + static_cast<int64_t>(kLanes) <= n; i += kLanes)
+    for (size_t lane = 0; lane < kLanes; ++lane) see(lane, x[i + static_cast<int64_t>(lane)]);
+  for (; i < n; ++i) see(0, x[i]);
+  bool finite = true;
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    range.low = low[lane] < range.low ? low[lane] : range.low;
+    range.high = high[lane] > range.high ? high[lane] : range.high;
+    finite = finite && broken[lane] == 0.0f;
   }
-  if (broken != 0.0f || std::isnan(broken))
-    for (int64_t i = 0; i < n && range.nonfinite < 0; ++i)
-      if (!std::isfinite(x[i])) range.nonfinite = i;
+  for (i = 0; !finite && i < n && range.nonfinite < 0; ++i)
+    if (!std::isfinite(x[i])) range.nonfinite = i;
   return range;
 }
 
 // bin = min(floor(|x| / width + 0.5), bins - 1), quotient and sum in binary32; zeros are not counted. Evidence: source
 // (the published Sophgo code).
 inline void add_rounded_histogram(const float* x, int64_t n, float width, int64_t* counts, int64_t bins) {
+  constexpr int64_t kChunk = 1024;  // bins of a chunk are found first, which vectorizes, then counted
+  std::array<int32_t, kChunk> chunk;
   const auto last = static_cast<float>(bins - 1);
-  for (int64_t i = 0; i < n; ++i) {
-    if (x[i] == 0.0f) continue;
-    const float bin = std::fabs(x[i]) / width + 0.5f;
-    ++counts[bin < last ? static_cast<int64_t>(bin) : bins - 1];
+  int64_t zeros = 0;
+  for (int64_t start = 0; start < n; start += kChunk) {
+    const int64_t size = n - start < kChunk ? n - start : kChunk;
+    const float* part = x + start;
+    int32_t chunk_zeros = 0;
+    for (int64_t i = 0; i < size; ++i) {
+      const float bin = std::fabs(part[i]) / width + 0.5f;
+      chunk[static_cast<size_t>(i)] = static_cast<int32_t>(bin < last ? bin : last);
+      chunk_zeros += part[i] == 0.0f;
+    }
+    for (int64_t i = 0; i < size; ++i) ++counts[chunk[static_cast<size_t>(i)]];
+    zeros += chunk_zeros;
   }
+  counts[0] -= zeros;  // a zero falls into the first bin
 }
 
 // Half to even for magnitudes below 2^51.

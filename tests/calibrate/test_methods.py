@@ -320,3 +320,22 @@ def test_every_method_gives_a_table(method: str) -> None:
     assert table.method == method and set(table.tensors) == set(largest.tensors)
     assert all(0 < t.threshold <= largest.tensors[n].threshold for n, t in table.tensors.items())
     assert any(t.threshold < largest.tensors[n].threshold for n, t in table.tensors.items())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 5000), st.integers(1, 300), st.floats(1e-3, 2), st.integers(0, 2**32 - 1))
+def test_histogram_and_range_of_the_core(size: int, bins: int, width: float, seed: int) -> None:
+    random, f32 = np.random.default_rng(seed), np.float32
+    x = random.standard_normal(size).astype(f32) * (random.random(size) < 0.8)
+    counts = random.integers(0, 9, bins)
+    want = counts.copy()
+    for v in np.abs(x[x != 0]):
+        want[min(int(np.floor(f32(v / f32(width)) + f32(0.5))), bins - 1)] += 1
+    _core.add_rounded_histogram(x, width, counts)
+    np.testing.assert_array_equal(counts, want)
+    broken, low, high = _core.range_of(x)
+    assert broken == -1 and (not size or (low, high) == (x.min(), x.max()))
+    if size:
+        where = int(random.integers(0, size))
+        x[where:] = random.choice([np.nan, np.inf, -np.inf])
+        assert _core.range_of(x)[0] == where
