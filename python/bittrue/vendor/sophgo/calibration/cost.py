@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bittrue.audit.errors import ErrorSums
+from bittrue.audit.networks import dequantized
 from bittrue.calibrate.data import Record
 from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.graph.ir import Graph
@@ -34,11 +35,7 @@ def log_cost(graph: Graph, direct: QuantizedModel, winograd: QuantizedModel, rec
 def _values(model: QuantizedModel, names: list[str], record: Record) -> dict[str, np.ndarray]:
     session = Session(model.graph)
     run = session.run(reference_feeds(model, record.feeds), trace=[n for n in names if n not in model.graph.outputs])
-    values = {}
-    for name, codes in {**run.trace, **run.outputs}.items():
-        q = model.tensors.get(name)
-        values[name] = codes.astype(np.float32) * np.float32(q.scale) if q else codes
-    return values
+    return dequantized(model, {**run.trace, **run.outputs})
 
 
 def _sqnr(truth: np.ndarray, got: np.ndarray) -> str:
