@@ -1,5 +1,5 @@
 """A float network of `benchmarks.net` as the equivalent int8 TFLite model: weights symmetric per output channel,
-activations int8 with a zero point, rectifiers fused, float at the inputs and outputs, as TensorFlow's converter does it.
+activations int8 with a zero point, rectifiers fused, float at inputs and outputs, as TensorFlow's converter does it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
+from tools.tflite_writer import Op, Tensor, constant
 
 from benchmarks.net import same_pads
 from bittrue.errors import UnsupportedError
-from tools.tflite_writer import Op, Tensor, constant
 
 Array = np.ndarray[Any, Any]
 NONE, RELU, RELU6 = 0, 1, 3  # ActivationFunctionType

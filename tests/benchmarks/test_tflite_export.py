@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-
 from benchmarks.net import Net
 from benchmarks.tflite_export import float_values, nhwc, tflite_ops
 from benchmarks.topologies import build
+from tools.tflite_writer import write_tflite
+
 from bittrue.errors import UnsupportedError
 from bittrue.importers.tflite_quantized import load_tflite
 from bittrue.runtime.session import Session
 from tests.benchmarks.tiny import TINY
-from tools.tflite_writer import write_tflite
 
 
 @pytest.fixture(scope="module")
