@@ -27,8 +27,16 @@ class Timing:
     @property
     def spread(self) -> float:
         """Distance of the quartiles as a part of the median."""
-        low, _, high = statistics.quantiles(self.rounds, n=4)
-        return (high - low) / self.median
+        return _quartile_distance(self.rounds) / self.median
+
+    @property
+    def noisy(self) -> bool:
+        return self.spread > NOISY_SPREAD
+
+
+def _quartile_distance(values: list[float]) -> float:
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return high - low
 
 
 def burst(engine: Engine) -> float:
@@ -43,7 +51,8 @@ def burst(engine: Engine) -> float:
 
 
 def measure(engines: Sequence[Engine], rounds: int) -> list[Timing]:
-    """One timing an engine. The order is reversed in every other round, so that drift hits all alike."""
+    """One timing an engine, of at least two rounds. The order is reversed in every other round, so that drift hits all
+    alike."""
     timings = [Timing([]) for _ in engines]
     pairs = list(zip(engines, timings, strict=True))
     for i in range(rounds):
@@ -55,5 +64,4 @@ def measure(engines: Sequence[Engine], rounds: int) -> list[Timing]:
 def ratio(peer: Timing, ours: Timing) -> tuple[float, float]:
     """How many times faster than the peer ours is: median and quartile distance over the rounds."""
     ratios = [p / o for p, o in zip(peer.rounds, ours.rounds, strict=True)]
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    return middle, high - low
+    return statistics.median(ratios), _quartile_distance(ratios)

@@ -1,91 +1,26 @@
-"""The topologies of well-known networks as ONNX models with random weights; batch norms are folded into the
-convolutions, as every deployment does."""
+"""The topologies of seven well-known networks. Detectors end with the raw maps of their heads; decoding, and the L2
+normalization of SSD, which the integer engines leave to float, stay out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
-CLASSES = 1000
-IMAGE = (1, 3, 224, 224)
+from benchmarks.net import Net
 
-
-class Net:
-    """Writes nodes one after the other and counts the multiplications of the convolutions and matrix products."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self.rng = np.random.default_rng(seed)
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
-        self.shapes: dict[str, tuple[int, ...]] = {"input": IMAGE}
-        self.macs = 0
-
-    def _add(self, op: str, inputs: list[str], shape: tuple[int, ...], **attrs: object) -> str:
-        name = f"{op.lower()}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attrs))
-        self.shapes[name] = shape
-        return name
-
-    def _weight(self, value: np.ndarray) -> str:
-        name = f"w{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(value.astype(np.float32), name))
-        return name
-
-    def conv(self, x: str, oc: int, kernel: int, stride: int = 1, group: int = 1, gain: float = 2.0) -> str:
-        _, ic, h, w = self.shapes[x]
-        pad = kernel // 2
-        oh, ow = (h + 2 * pad - kernel) // stride + 1, (w + 2 * pad - kernel) // stride + 1
-        fan_in = ic // group * kernel * kernel
-        weight = self.rng.normal(0, np.sqrt(gain / fan_in), (oc, ic // group, kernel, kernel))
-        inputs = [x, self._weight(weight), self._weight(self.rng.normal(0, 0.05, oc))]
-        self.macs += oc * oh * ow * fan_in
-        attrs = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [pad] * 4, "group": group}
-        return self._add("Conv", inputs, (1, oc, oh, ow), **attrs)
-
-    def relu(self, x: str) -> str:
-        return self._add("Relu", [x], self.shapes[x])
-
-    def relu6(self, x: str) -> str:
-        limits = [self._weight(np.array(v)) for v in (0.0, 6.0)]
-        return self._add("Clip", [x, *limits], self.shapes[x])
-
-    def add(self, a: str, b: str) -> str:
-        return self._add("Add", [a, b], self.shapes[a])
-
-    def max_pool(self, x: str, kernel: int, stride: int) -> str:
-        _, c, h, w = self.shapes[x]
-        pad = kernel // 2
-        shape = (1, c, (h + 2 * pad - kernel) // stride + 1, (w + 2 * pad - kernel) // stride + 1)
-        return self._add("MaxPool", [x], shape, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[pad] * 4)
-
-    def classifier(self, x: str) -> str:
-        channels = self.shapes[x][1]
-        x = self._add("GlobalAveragePool", [x], (1, channels, 1, 1))
-        x = self._add("Flatten", [x], (1, channels), axis=1)
-        weight = self._weight(self.rng.normal(0, np.sqrt(1 / channels), (channels, CLASSES)))
-        self.macs += channels * CLASSES
-        inputs = [x, weight, self._weight(self.rng.normal(0, 0.05, CLASSES))]
-        return self._add("Gemm", inputs, (1, CLASSES))
-
-    def model(self, output: str) -> onnx.ModelProto:
-        graph = helper.make_graph(
-            self.nodes,
-            "net",
-            [helper.make_tensor_value_info("input", TensorProto.FLOAT, IMAGE)],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, self.shapes[output])],
-            self.weights,
-        )
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+SSD_CLASSES = 21
+YOLO_OUTPUTS = 3 * (80 + 5)
+Activation = Callable[[str], str]
 
 
 def _resnet_stem(net: Net) -> str:
     return net.max_pool(net.relu(net.conv("input", 64, 7, 2)), 3, 2)
 
 
-def resnet18(net: Net) -> str:
+def resnet18(net: Net) -> list[str]:
     x = _resnet_stem(net)
     for stage, width in enumerate((64, 128, 256, 512)):
         for block in range(2):
@@ -93,10 +28,10 @@ def resnet18(net: Net) -> str:
             y = net.conv(net.relu(net.conv(x, width, 3, stride)), width, 3, gain=1.0)
             shortcut = net.conv(x, width, 1, stride, gain=1.0) if stride == 2 else x
             x = net.relu(net.add(y, shortcut))
-    return net.classifier(x)
+    return [net.classifier(x)]
 
 
-def resnet50(net: Net) -> str:
+def resnet50(net: Net) -> list[str]:
     x = _resnet_stem(net)
     for stage, (width, blocks) in enumerate(((64, 3), (128, 4), (256, 6), (512, 3))):
         for block in range(blocks):
@@ -105,20 +40,20 @@ def resnet50(net: Net) -> str:
             y = net.conv(net.relu(net.conv(y, width, 3, stride)), 4 * width, 1, gain=1.0)
             shortcut = x if block else net.conv(x, 4 * width, 1, stride, gain=1.0)
             x = net.relu(net.add(y, shortcut))
-    return net.classifier(x)
+    return [net.classifier(x)]
 
 
-def mobilenet_v1(net: Net) -> str:
+def mobilenet_v1(net: Net) -> list[str]:
     x = net.relu6(net.conv("input", 32, 3, 2))
     plan = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]
     for width, stride in plan:
         channels = net.shapes[x][1]
         x = net.relu6(net.conv(x, channels, 3, stride, group=channels))
         x = net.relu6(net.conv(x, width, 1))
-    return net.classifier(x)
+    return [net.classifier(x)]
 
 
-def mobilenet_v2(net: Net) -> str:
+def mobilenet_v2(net: Net) -> list[str]:
     x = net.relu6(net.conv("input", 32, 3, 2))
     plan = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
     for expansion, width, repeats, first_stride in plan:
@@ -128,19 +63,82 @@ def mobilenet_v2(net: Net) -> str:
             y = net.relu6(net.conv(y, channels * expansion, 3, stride, group=channels * expansion))
             y = net.conv(y, width, 1, gain=1.0)
             x = net.add(x, y) if stride == 1 and channels == width else y
-    return net.classifier(net.relu6(net.conv(x, 1280, 1)))
+    return [net.classifier(net.relu6(net.conv(x, 1280, 1)))]
 
 
-NETWORKS: dict[str, Callable[[Net], str]] = {
-    "resnet18": resnet18,
-    "resnet50": resnet50,
-    "mobilenet_v1": mobilenet_v1,
-    "mobilenet_v2": mobilenet_v2,
+def vgg16_ssd(net: Net) -> list[str]:
+    """SSD300 as published, with 21 classes: 8732 boxes. Source: Liu et al., 2016."""
+
+    def conv(x: str, width: int, kernel: int, stride: int = 1, dilation: int = 1, padded: bool = True) -> str:
+        return net.relu(net.conv(x, width, kernel, stride, dilation=dilation, padded=padded))
+
+    x, sources = "input", []
+    for stage, (width, layers) in enumerate(((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))):
+        for _ in range(layers):
+            x = conv(x, width, 3)
+        if stage == 3:
+            sources.append(x)
+        x = net.max_pool(x, 2, 2) if stage < 4 else net.max_pool(x, 3, 1)
+    sources.append(x := conv(conv(x, 1024, 3, dilation=6), 1024, 1))
+    for squeezed, width, stride in ((256, 512, 2), (128, 256, 2), (128, 256, 1), (128, 256, 1)):
+        sources.append(x := conv(conv(x, squeezed, 1), width, 3, stride, padded=stride == 2))
+    heads = []
+    for source, boxes in zip(sources, (4, 6, 6, 6, 4, 4), strict=True):
+        heads += [net.conv(source, boxes * values, 3, gain=1.0) for values in (4, SSD_CLASSES)]
+    return heads
+
+
+def yolov5s(net: Net, activation: str) -> list[str]:
+    """YOLOv5s 6.0 with 80 classes. Source: ultralytics/yolov5, models/yolov5s.yaml."""
+    act: Activation = net.silu if activation == "silu" else net.relu
+
+    def conv(x: str, width: int, kernel: int, stride: int = 1) -> str:
+        return act(net.conv(x, width, kernel, stride))
+
+    def c3(x: str, width: int, repeats: int, shortcut: bool = True) -> str:
+        y = conv(x, width // 2, 1)
+        for _ in range(repeats):
+            z = conv(conv(y, width // 2, 1), width // 2, 3)
+            y = net.add(y, z) if shortcut else z
+        return conv(net.concat(y, conv(x, width // 2, 1)), width, 1)
+
+    x, levels = conv("input", 32, 6, 2), []
+    for width, repeats in ((64, 1), (128, 2), (256, 3), (512, 1)):
+        levels.append(x := c3(conv(x, width, 3, 2), width, repeats))
+    pooled = [conv(x, 256, 1)]
+    for _ in range(3):
+        pooled.append(net.max_pool(pooled[-1], 5, 1))
+    x = conv(net.concat(*pooled), 512, 1)
+
+    top = conv(x, 256, 1)
+    middle = conv(c3(net.concat(net.upsample(top), levels[2]), 256, 1, shortcut=False), 128, 1)
+    small = c3(net.concat(net.upsample(middle), levels[1]), 128, 1, shortcut=False)
+    medium = c3(net.concat(conv(small, 128, 3, 2), middle), 256, 1, shortcut=False)
+    large = c3(net.concat(conv(medium, 256, 3, 2), top), 512, 1, shortcut=False)
+    return [net.conv(level, YOLO_OUTPUTS, 1, gain=1.0) for level in (small, medium, large)]
+
+
+@dataclass(frozen=True)
+class Topology:
+    """draw: adds the nodes and returns the outputs. size: height and width of the picture."""
+
+    draw: Callable[[Net], list[str]]
+    size: int = 224
+
+
+NETWORKS = {
+    "resnet50": Topology(resnet50),
+    "resnet18": Topology(resnet18),
+    "mobilenet_v1": Topology(mobilenet_v1),
+    "mobilenet_v2": Topology(mobilenet_v2),
+    "vgg16_ssd300": Topology(vgg16_ssd, 300),
+    "yolov5s_silu": Topology(partial(yolov5s, activation="silu"), 640),
+    "yolov5s_relu": Topology(partial(yolov5s, activation="relu"), 640),
 }
 
 
-def build(name: str) -> tuple[onnx.ModelProto, int]:
+def build(topology: Topology) -> tuple[onnx.ModelProto, int]:
     """The model and the multiplications of one inference."""
-    net = Net()
-    output = NETWORKS[name](net)
-    return net.model(output), net.macs
+    net = Net(topology.size, topology.size)
+    outputs = topology.draw(net)
+    return net.model(outputs), net.macs

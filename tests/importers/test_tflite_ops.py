@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from bittrue.importers.tflite_quantized import load_tflite
 from bittrue.verify.explain.dump import explain_dump
-from tests.importers.tflite_models import Op, Tensor, constant
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 from tools.litert_dump import litert_dump
+from tools.tflite_writer import Op, Tensor, constant, write_tflite
 
 EXAMPLES = 20  # of each family
 PADDING = {"SAME": 0, "VALID": 1}
@@ -250,7 +250,7 @@ def test_equal_to_the_reference_kernel(family: Callable[[Draw], Op], data: st.Da
     op = family(d)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "op.tflite"
-        path.write_bytes(op.model())
+        path.write_bytes(write_tflite([op]))
         model = load_tflite(path)
         assert model.meta["left_out"] == []
         result, _ = explain_dump(model, litert_dump(path, seed=d.integer(0, 99)), seconds=0)
