@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from benchmarks.topologies import build
+from benchmarks.topologies import NETWORKS, build
 
 from bittrue import api
 from bittrue.calibrate import calibrate
@@ -36,7 +36,7 @@ def main() -> None:
     methods = sys.argv[1:] or ["kl"]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "resnet50.onnx"
-        onnx.save(build("resnet50")[0], path)
+        onnx.save(build(NETWORKS["resnet50"])[0], path)
         graph = api.load_float(path)
     (name,) = graph.inputs
     random = np.random.default_rng(0)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from benchmarks.topologies import build
+from benchmarks.topologies import NETWORKS, build
 from tests.verify.planted import FAULTS, plant
 from tests.verify.test_planted import clean_run, examine
 
@@ -57,7 +57,7 @@ def comparing() -> None:
 
 def compiled(name: str, folder: Path) -> tuple[Any, dict[str, Any]]:
     """A network compiled for BM1684 with its inputs."""
-    model, _ = build(name)
+    model, _ = build(NETWORKS[name])
     onnx.save(model, folder / "net.onnx")
     graph = api.load_float(folder / "net.onnx")
     rng = np.random.default_rng(0)
