@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.engines import Engine
-from bittrue.vendor.sophgo.compilers.layer_profile import layer_costs
+from bittrue.runtime.layer_costs import layer_costs
 
 
 @dataclass(frozen=True)

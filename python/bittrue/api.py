@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bittrue.audit.audit import DIVERGENCE_DB, AuditResult, run_audit
-from bittrue.audit.networks import dequantized
+from bittrue.audit.networks import simulation
 from bittrue.audit.overflow import OverflowAudit, run_overflow
 from bittrue.audit.sensitivity import MixedNetwork, Sensitivity
 from bittrue.audit.sensitivity import run_sensitivity as sensitivity
@@ -283,16 +283,11 @@ def audit(
     """
     layers = [n for n in graph.activations() if n in model.graph.types and graph.types[n].dtype == "float32"]
     runner = FloatRunner(graph, list(dict.fromkeys([*layers, *graph.outputs])))
-    session = Session(model.graph, path=path, threads=threads)
     traced = [n for n in layers if n not in model.graph.inputs]
-
-    def quantized(feeds: Mapping[str, Array]) -> dict[str, Array]:
-        result = session.run(reference_feeds(model, feeds), trace=traced)
-        return dequantized(model, result.trace | result.outputs)
-
+    simulated = simulation(model, traced, path=path, threads=threads)
     ops = {o: n for n in model.graph.nodes for o in n.outputs}
     facts = {n: (ops[n].op, str(ops[n].attrs.get("evidence", ""))) for n in traced}
-    return run_audit(runner.run, quantized, data, graph.outputs[0], model.graph.outputs[0], facts, divergence_db)
+    return run_audit(runner.run, simulated, data, graph.outputs[0], model.graph.outputs[0], facts, divergence_db)
 
 
 def overflow(

@@ -98,7 +98,7 @@ def test_percentile_of_parts_is_exact_or_refused() -> None:
     parts = [collect(graph, r, methods, parameters) for r in (small, outlier)]
     for s in (p.tensors[n] for p in parts for n in p.tensors):
         s.hist = np.zeros(0, np.int64)
-    with pytest.raises(DataError, match="do not reach down to this percentile"):
+    with pytest.raises(DataError, match="stored extremes do not reach down to this percentile"):
         thresholds(merge_distributions(paths, parts), "percentile")
 
 
@@ -147,7 +147,14 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert first.read_text() == second.read_text()
     code, text = run("--load-dist", dist, "--method", "admm", "-o", tmp_path / "x.json")
     assert code == 2 and "admm needs the values themselves" in text and not (tmp_path / "x.json").exists()
-    code, text = run("--load-dist", dist, *data, "-o", tmp_path / "x.json")
-    assert code == 2 and "--load-dist takes the place of --data" in text
+    for option in (data, ("--bins", "512"), ("--variant", "nvidia"), ("--one-pass",), ("--dump-dist", "other")):
+        code, text = run("--load-dist", dist, *option, "-o", tmp_path / "x.json")
+        assert code == 2 and f"{option[0]} does not go with --load-dist" in text
+    # the file keeps the extremes for 0.9999: higher percentiles follow from them, lower ones do not
+    higher = ("--load-dist", dist, "--method", "percentile", "--percentile", "0.99999", "-o", second)
+    assert run(*higher)[0] == 0
+    assert run(*data, *higher[2:-1], first)[0] == 0 and first.read_text() == second.read_text()
+    code, text = run(*higher[:-3], "0.5", "-o", tmp_path / "x.json")
+    assert code == 4 and "stored extremes do not reach down" in text
     code, text = run("--load-dist", dist, "--equalize", "exact", "-o", tmp_path / "x.json")
     assert code == 4 and "d.npz: statistics of" in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -50,6 +50,21 @@ def dequantized(model: QuantizedModel, values: Mapping[str, Array]) -> dict[str,
     return result
 
 
+def simulation(
+    model: QuantizedModel, tensors: Iterable[str] = (), *, path: str | None = None, threads: int | None = None
+) -> Run:
+    """Runs a quantized model on the C++ core: float samples by input in, values of the outputs and of `tensors` out."""
+    session = Session(model.graph, path=path, threads=threads)
+    ends = {*model.graph.inputs, *model.graph.outputs}
+    traced = [n for n in dict.fromkeys(tensors) if n not in ends]
+
+    def run(feeds: Mapping[str, Array]) -> dict[str, Array]:
+        result = session.run(reference_feeds(model, feeds), trace=traced)
+        return dequantized(model, {**result.trace, **result.outputs})
+
+    return run
+
+
 def float_network(graph: Graph, name: str = "float") -> Network:
     """The float graph on onnxruntime. Raises UnsupportedError for graphs that it cannot run."""
     return Network(name, FloatRunner(graph).run, tuple(graph.outputs))
@@ -72,13 +87,13 @@ def quantized_network(
     names = tuple(outputs) or tuple(model.graph.outputs)
     if len(names) != len(model.graph.outputs):
         raise DataError(f"{name}: {len(model.graph.outputs)} outputs, the float network has {len(names)}")
-    session = Session(model.graph, path=path, threads=threads)
+    simulated = simulation(model, path=path, threads=threads)
 
     def run(feeds: Mapping[str, Array]) -> dict[str, Array]:
         missing = [n for n in model.graph.inputs if n not in feeds]
         if missing:
             raise DataError(f"{name}: input '{missing[0]}' is none of the float network's, {', '.join(feeds)}")
-        values = dequantized(model, session.run(reference_feeds(model, feeds)).outputs)
+        values = simulated(feeds)
         return {wanted: values[own] for wanted, own in zip(names, model.graph.outputs, strict=True)}
 
     return Network(name, run, names)

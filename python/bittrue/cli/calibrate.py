@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,17 @@ from bittrue.cli.data_options import preprocess_from, preprocess_options
 from bittrue.cli.model_options import layer_data, load_shaped_model, model_options
 from bittrue.containers.context_dir import file_sha256
 from bittrue.errors import UsageError
+
+# What a file of statistics has decided, or takes the place of.
+DECIDED = ("data", "dump_dist", "iterations", "bins", "variant", "one_pass")
+
+
+def refuse_with_statistics() -> None:
+    """Raises UsageError for options of the command line that do not go with --load-dist."""
+    context = click.get_current_context()
+    for name in DECIDED:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise UsageError(f"--{name.replace('_', '-')} does not go with --load-dist: the file has decided it")
 
 
 @click.command("calibrate")
@@ -72,8 +84,8 @@ def calibrate_command(
       bittrue calibrate model.onnx --data images/ --dump-dist net.npz -o kl.table
       bittrue calibrate model.onnx --load-dist net.npz --method percentile9999 -o percentile.table
     """
-    if load_dist and (data or dump_dist):
-        raise UsageError("--load-dist takes the place of --data and --dump-dist")
+    if load_dist:
+        refuse_with_statistics()
     from_layer = None if data or load_dist else layer_data(model, options)
     graphs = load_shaped_model(model, options)
     graph = graphs.graph
@@ -82,6 +94,7 @@ def calibrate_command(
     if load_dist:
         check_storable(method)
         statistics = merge_distributions(load_dist, [read_distribution(p, graph) for p in load_dist])
+        statistics.parameters = replace(statistics.parameters, percentile=percentile)
     else:
         if from_layer:
             records = from_layer.records(graph, iterations)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from bittrue import api
-from bittrue.audit.networks import Array, Run, dequantized
+from bittrue.audit.networks import Run, simulation
 from bittrue.calibrate.data import Preprocess, Records
 from bittrue.calibrate.float_runner import ShapedRunner
 from bittrue.cascade.capture import Capture
@@ -18,10 +18,8 @@ from bittrue.cli.data_options import preprocess_from
 from bittrue.errors import UsageError
 from bittrue.graph.ir import Graph, TensorType
 from bittrue.importers import CaffeOptions
-from bittrue.model_files import is_quantized_onnx, reference_feeds
-from bittrue.quantize.model import QuantizedModel
-from bittrue.runtime.session import Session
-from bittrue.vendor.sophgo.spelling import nearest
+from bittrue.model_files import is_quantized_onnx
+from bittrue.spelling import nearest
 
 _path = click.Path(path_type=Path)
 
@@ -98,7 +96,7 @@ def run_captured(
         model = api.load(file, net=net, stage=stage)
         api.apply_profile(model, **changes)
         graph, float_model = model.graph, False
-        run = _simulation(model, _computed(file, graph, folders), path, threads)
+        run = simulation(model, _computed(file, graph, folders), path=path, threads=threads)
     types = {n: TensorType("float32", graph.types[n].shape) for n in graph.inputs}
     inputs = Graph(graph.name, inputs=graph.inputs, types=types)
     records = Records(inputs, options.data, options.preprocess, options.limit, any_shape=float_model)
@@ -116,13 +114,3 @@ def _computed(file: Path, graph: Graph, wanted: Iterable[str]) -> list[str]:
         if name not in known:
             raise UsageError(f"{file}: no tensor '{name}'{nearest(name, known)}")
     return [n for n in wanted if n not in graph.inputs]
-
-
-def _simulation(model: QuantizedModel, wanted: list[str], path: str | None, threads: int | None) -> Run:
-    session = Session(model.graph, path=path, threads=threads)
-
-    def run(feeds: Mapping[str, Array]) -> dict[str, Array]:
-        result = session.run(reference_feeds(model, feeds), trace=wanted)
-        return dequantized(model, {**result.outputs, **result.trace})
-
-    return run

@@ -85,6 +85,7 @@ def test_wrong_calls(
     model = [] if any(a.startswith("--model") for a in arguments) else ["--model=small.onnx"]
     got, text = tool("--net_name=n", "--input_shapes=[1,3,12,12]", "--outdir=out", *model, *arguments)
     assert got == code and message in text, text
+    assert "decoder" in message or not (tmp_path / "out").exists()  # the decoder is asked for after a calibration
 
 
 def test_preprocessing_steps() -> None:

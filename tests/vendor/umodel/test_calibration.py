@@ -189,7 +189,7 @@ def test_self_check_on_data(tool: Command, tmp_path: Path, switch: str) -> None:
     random, data = tool(*arguments), tool(*arguments, switch)
     assert random[0] == data[0] == 0
     differences = [re.search(r"max diff = (\S+)", text) for _, text in (random, data)]
-    assert all(differences)
+    assert all(differences) and differences[0] and differences[1] and differences[0][1] != differences[1][1]
     code, text = tool(*arguments, switch, "-fp32_diff=0")
     assert code == 1 and "Fail: only one compare!" in text and "layer 'prob' (Softmax)" in text
 
@@ -272,6 +272,8 @@ def test_statistics_take_the_place_of_data(
     arguments = (f"-model={tmp_path / 'net_test.prototxt'}", f"-weights={tmp_path / 'net.caffemodel'}")
     code, text = tool("quantize", *arguments, f"-load_dist={dist}", "-th_method=ADMM")
     assert code == 2 and "admm needs the values themselves" in text
+    code, text = tool("quantize", *arguments, f"-load_dist={dist}", "-th_binnum=512")
+    assert code == 2 and "--th_binnum=512: " in text and "has 2048" in text
     code, text = tool("quantize", *arguments, f"-load_dist={dist}", "-graph_transform", "-merge_scale_to_conv")
     assert code == 4 and "net.dist: statistics of" in text
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from tests.importers.caffe.nets import layer, write_caffemodel
 
-from bittrue.containers.lmdb_folder import write_lmdb
+from bittrue.containers.lmdb_folder import read_lmdb, write_lmdb
 from bittrue.errors import DataError
 from bittrue.vendor.sophgo.calibration.run import run
+from bittrue.vendor.sophgo.umodel import open_int8
 
 pytest.importorskip("lmdb")
 DATA = """name: "n"
@@ -29,8 +30,11 @@ def prepare(folder: Path, net: str, weights: tuple[int, ...], sizes: list[tuple[
 
 
 def test_several_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(prepare(tmp_path, CONV, (2, 3, 3, 3), [(5, 6), (9, 4), (5, 6)])) == 0
-    assert (tmp_path / "n.int8umodel").exists() and "int8 calibration done." in capsys.readouterr().err
+    arguments = prepare(tmp_path, CONV, (2, 3, 3, 3), [(5, 6), (9, 4), (5, 6)])
+    assert run([*arguments, "-th_method=MAX"]) == 0 and "int8 calibration done." in capsys.readouterr().err
+    opened = open_int8(tmp_path / "n_deploy_int8_unique_top.prototxt", tmp_path / "n.int8umodel")
+    largest = max(float(np.abs(sample.array).max()) for _, sample in read_lmdb(tmp_path / "d"))
+    assert opened.quantization.tensors["data"].threshold == largest and opened.quantization.samples == 3
 
 
 def test_network_of_one_size(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ def _quantile(stats: TensorStatistics, p: float) -> float:
     position = p * (stats.n - 1)
     lower = math.floor(position)
     if stats.n - 1 - lower >= stats.top.size:
-        raise DataError(f"tensor {stats.name}: merged statistics do not reach down to this percentile")
+        raise DataError(f"tensor {stats.name}: the stored extremes do not reach down to this percentile")
     # top is descending: element k from above is the one at n - 1 - k from below.
     below = float(stats.top[stats.n - 1 - lower])
     above = float(stats.top[max(0, stats.n - 2 - lower)])

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bittrue.errors import UsageError
+from bittrue.spelling import nearest
 from bittrue.vendor.sophgo.shapes import parse_shapes
-from bittrue.vendor.sophgo.spelling import nearest
 
 Kind = Literal["text", "path", "int", "float", "bool", "names", "shapes"]
 TRUE, FALSE = ("true", "t", "1", "yes", "y"), ("false", "f", "0", "no", "n")

@@ -13,12 +13,13 @@ from bittrue.vendor.sophgo.umodel.network import Network
 
 SHAPE_LAYERS = {"Reshape", "Flatten", "Permute", "Split", "Slice", "Crop", "Tile"}
 USE_MAX = 2
+WHERE = "calibration.cpp:1"  # glog names the place in the source; scripts look for the shape of the line only
 
 
-def log(text: str, where: str = "calibration.cpp:1") -> None:
+def log(text: str) -> None:
     """One line in glog's form."""
     now = datetime.now()
-    print(f"I{now:%m%d} {now:%H:%M:%S.%f} {os.getpid():5d} {where}] {text}", file=sys.stderr)
+    print(f"I{now:%m%d} {now:%H:%M:%S.%f} {os.getpid():5d} {WHERE}] {text}", file=sys.stderr)
 
 
 def log_layers(network: Network, graph: Graph, model: QuantizedModel, *, all_max: bool) -> None:

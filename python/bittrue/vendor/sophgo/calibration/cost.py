@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from bittrue.audit.errors import ErrorSums
-from bittrue.audit.networks import dequantized
+from bittrue.audit.networks import simulation
 from bittrue.calibrate.data import Record
 from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.graph.ir import Graph
-from bittrue.model_files import reference_feeds
 from bittrue.quantize.model import QuantizedModel
-from bittrue.runtime.session import Session
 from bittrue.targets.bm1684.winograd import TILES
 from bittrue.vendor.sophgo.calibration.console import log
 
@@ -25,17 +23,11 @@ def log_cost(graph: Graph, direct: QuantizedModel, winograd: QuantizedModel, rec
     results = {n.outputs[0]: n.name for n in graph.nodes if n.name in names}
     outputs = [o for o in graph.outputs if graph.types[o].dtype == "float32"]
     truth = FloatRunner(graph, [*results, *outputs]).run(record.feeds)
-    found = [_values(model, [*results, *outputs], record) for model in (direct, winograd)]
+    found = [simulation(model, results)(record.feeds) for model in (direct, winograd)]
     for tensor, value in truth.items():
         what = f"layer {results[tensor]}" if tensor in results else f"output {tensor}"
         plain, wino = (_sqnr(value, values[tensor]) for values in found)
         log(f"winograd: {what}: SQNR {wino} dB, {plain} dB without")
-
-
-def _values(model: QuantizedModel, names: list[str], record: Record) -> dict[str, np.ndarray]:
-    session = Session(model.graph)
-    run = session.run(reference_feeds(model, record.feeds), trace=[n for n in names if n not in model.graph.outputs])
-    return dequantized(model, {**run.trace, **run.outputs})
 
 
 def _sqnr(truth: np.ndarray, got: np.ndarray) -> str:

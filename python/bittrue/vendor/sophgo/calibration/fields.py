@@ -42,6 +42,11 @@ def _line(prototxt: Path, layer: str, key: str) -> str:
     return ""
 
 
+def want_divergence(network: Network, method: str) -> bool:
+    """Whether a layer asks for a divergence where the method of all is none."""
+    return method not in DIVERGENCES and any(n.th_strategy == USE_KL for n in network.proto.layer)
+
+
 def apply_fields(
     network: Network, graph: Graph, computed: Mapping[str, Threshold], method: str, divergence: Mapping[str, Threshold]
 ) -> Table:

@@ -126,7 +126,7 @@ def _calibrated(
     network: Network, deploy: Network, graphs: ShapedGraphs, source: DataSource, options: Parsed
 ) -> CalibrationTable:
     """Thresholds from the data or from stored statistics, with the fields of the layers."""
-    statistics = _statistics(network, graphs, source, options)
+    statistics = _statistics(network, deploy, graphs, source, options)
     graph = graphs.graph
     method = options["th_method"].lower()
     table = thresholds(statistics, method)
@@ -135,23 +135,30 @@ def _calibrated(
     for name, row in table.tensors.items():
         if row.threshold <= SMALLEST and max(abs(row.min), abs(row.max)) <= SMALLEST:
             warn_on_stderr(f"layer {name} is all zeros")
-    table.tensors = fields.apply_fields(deploy, graph, table.tensors, method, thresholds(statistics, "kl").tensors)
+    divergence = thresholds(statistics, "kl").tensors if fields.want_divergence(deploy, method) else {}
+    table.tensors = fields.apply_fields(deploy, graph, table.tensors, method, divergence)
     return table
 
 
-def _statistics(network: Network, graphs: ShapedGraphs, source: DataSource, options: Parsed) -> Statistics:
+def _statistics(
+    network: Network, deploy: Network, graphs: ShapedGraphs, source: DataSource, options: Parsed
+) -> Statistics:
     """What the threshold method needs, and KL for layers that ask for it; with dump_dist all that a file can hold."""
     method = options["th_method"].lower()
     if options["load_dist"]:
         check_storable(method)
-        return read_distribution(Path(options["load_dist"]), graphs.graph)
+        stored = read_distribution(Path(options["load_dist"]), graphs.graph)
+        if "th_binnum" in options.given and options["th_binnum"] != stored.parameters.bins:
+            raise UsageError(f"--th_binnum={options['th_binnum']}: {options['load_dist']} has {stored.parameters.bins}")
+        return stored
     records = source.records(graphs.graph, network, options["iterations"])
     found = counted(records)
     if found < options["iterations"]:
         warn_on_stderr(f"{source.path}: {found} records, {options['iterations']} iterations were asked for")
     parameters = Parameters(bins=options["th_binnum"])
     if not options["dump_dist"]:
-        return collect(graphs, records, [find_method(m) for m in {method, "kl"}], parameters)
+        wanted = {method, "kl"} if fields.want_divergence(deploy, method) else {method}
+        return collect(graphs, records, [find_method(m) for m in sorted(wanted)], parameters)
     check_storable(method)
     statistics = collect(graphs, records, storable_methods(parameters.variant), parameters)
     write_distribution(Path(options["dump_dist"]), statistics, graphs.graph)

@@ -14,13 +14,13 @@ from bittrue.containers.context_dir import INPUTS, IO_INFO, LAYERS, MANIFEST, MO
 from bittrue.errors import DataError, UsageError
 from bittrue.model_files import reference_feeds, reference_of, write_compiled
 from bittrue.quantize.model import QuantizedModel
+from bittrue.runtime.layer_costs import as_csv, layer_costs, total
 from bittrue.runtime.session import Session
 from bittrue.targets.loader import load_target
 from bittrue.vendor.sophgo.arguments import Parsed
 from bittrue.vendor.sophgo.compilers import dynamic
 from bittrue.vendor.sophgo.compilers.check import compare_layers
 from bittrue.vendor.sophgo.compilers.frontends import FRONTENDS, Shape, Source, lower, resolve_shapes
-from bittrue.vendor.sophgo.compilers.layer_profile import as_csv, layer_costs, total
 from bittrue.vendor.sophgo.compilers.log import DEBUG, Log
 from bittrue.vendor.sophgo.compilers.options import DEFAULT_CHIP
 from bittrue.vendor.sophgo.compilers.reference_inputs import parse_descs, reference_inputs

@@ -33,12 +33,10 @@ def compare_layers(model: QuantizedModel, session: Session, reference: Reference
     result.add_stage(model.graph.name, 0, tensors)
     first = result.first_divergent
     assert first is not None
-    raise MismatchError(_sentence(result, first, model, session, reference))
+    raise MismatchError(_sentence(result, first, session, reference))
 
 
-def _sentence(
-    result: Result, first: TensorResult, model: QuantizedModel, session: Session, reference: Reference
-) -> str:
+def _sentence(result: Result, first: TensorResult, session: Session, reference: Reference) -> str:
     got = session.run(reference.feeds, trace=[first.name]).trace[first.name]
     expected = reference.values([first.name])[first.name]
     kind = _kind(first, expected, got)
@@ -60,8 +58,9 @@ def _kind(t: TensorResult, expected: Array, got: Array) -> str:
         return "ties"
     if cause and cause.cls == "ACCUMULATION":
         return "accumulation"
-    if got.dtype.kind == "f" and not t.nonfinite and t.max_rel is not None and t.max_rel <= ACCUMULATED:
-        return "accumulation"
+    proven = cause is not None and cause.status == "PROVEN"
+    if not proven and got.dtype.kind == "f" and not t.nonfinite and t.max_rel is not None and t.max_rel <= ACCUMULATED:
+        return "accumulation (by the size of the differences, not proven)"
     return "neither ties, ordering nor accumulation"
 
 

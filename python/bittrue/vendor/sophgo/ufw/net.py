@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bittrue.audit.networks import dequantized
+from bittrue.audit.networks import Run, simulation
 from bittrue.calibrate.float_runner import FloatRunner
 from bittrue.errors import DataError
-from bittrue.model_files import reference_feeds
-from bittrue.runtime.session import Session
 from bittrue.vendor.sophgo.umodel import Network, open_int8
 
 Array = np.ndarray[Any, Any]
@@ -27,33 +25,26 @@ class BlobNet:
         self._prototxt, self._umodel, self._mode = prototxt, umodel, mode
         self.network = Network.read(prototxt, umodel)
         self._shapes: dict[str, tuple[int, ...]] | None = None
-        self._run: Any = None
-        self._model: Any = None
+        self._run: Run | None = None
 
-    def _prepare(self, shapes: dict[str, tuple[int, ...]]) -> None:
+    def _prepared(self, shapes: dict[str, tuple[int, ...]]) -> Run:
+        """What runs the network at these shapes."""
+        if self._run is not None and shapes == self._shapes:
+            return self._run
         if self._mode == INT8:
             opened = open_int8(self._prototxt, self._umodel, shapes=shapes)
-            self._model, session = opened.model, Session(opened.model.graph)
-            traced = [n for n in opened.model.graph.activations() if n not in opened.model.graph.outputs]
-
-            def run(feeds: Mapping[str, Array]) -> dict[str, Array]:
-                result = session.run(reference_feeds(opened.model, feeds), trace=traced)
-                return dequantized(opened.model, {**result.trace, **result.outputs})
-
-            self._run = run
+            self._run = simulation(opened.model, opened.model.graph.activations())
         else:
             graph = self.network.graph(shapes)
             self._run = FloatRunner(graph, list(dict.fromkeys([*graph.activations(), *graph.outputs]))).run
         self._shapes = shapes
+        return self._run
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Blobs by name, in INT8 as the values that their codes stand for. Raises what lowering for these shapes
         raises."""
         arrays = {n: np.ascontiguousarray(a, np.float32) for n, a in feeds.items()}
-        shapes = {n: a.shape for n, a in arrays.items()}
-        if shapes != self._shapes:
-            self._prepare(shapes)
-        return {**arrays, **self._run(arrays)}
+        return {**arrays, **self._prepared({n: a.shape for n, a in arrays.items()})(arrays)}
 
     def blob(self, blobs: Mapping[str, Array], name: str) -> Array:
         """A blob of a run. Raises DataError for one that is merged into another layer's, or not known."""

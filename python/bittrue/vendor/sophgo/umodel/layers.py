@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from bittrue.errors import UsageError
 from bittrue.graph.ir import Graph, Node
-from bittrue.vendor.sophgo.spelling import nearest
+from bittrue.spelling import nearest
 from bittrue.vendor.sophgo.umodel.network import Network
 
 

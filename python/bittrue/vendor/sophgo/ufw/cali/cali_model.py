@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from bittrue.containers.bmodel import write_atomic
 from bittrue.errors import DataError, MismatchError, UsageError
 from bittrue.vendor.sophgo import create_lmdb
 from bittrue.vendor.sophgo.arguments import Option, Parsed, Tool
@@ -77,7 +78,6 @@ def _run(options: Parsed) -> None:
     steps = Steps.parse(options["cali_image_preprocess"])
     model = Path(options["model"])
     outdir = Path(options["outdir"] or model.parent)
-    outdir.mkdir(parents=True, exist_ok=True)
     prototxt, umodel = _convert(options, model, outdir, steps)
     best = _search(options, prototxt, umodel)
     folder = outdir / f"{options['net_name']}_batch{options['test_batch_size']}"
@@ -102,14 +102,6 @@ def _convert(options: Parsed, model: Path, outdir: Path, steps: Steps) -> tuple[
     if compiler == "bmnetc" and not options["weight"]:
         raise UsageError(f"{TOOL.name}: --weight is necessary for {model}")
     lmdb = Path(options["cali_lmdb"] or outdir / f"{options['net_name']}_lmdb")
-    if options["cali_image_path"]:
-        height, width = steps.size
-        create_lmdb.run(
-            [
-                f"--imageset_rootfolder={options['cali_image_path']}", f"--imageset_lmdbfolder={lmdb}", "--force",
-                f"--resize_height={height}", f"--resize_width={width}",
-            ]
-        )  # fmt: skip
     source = Source(
         compiler,
         model,
@@ -122,11 +114,20 @@ def _convert(options: Parsed, model: Path, outdir: Path, steps: Steps) -> tuple[
             raise DataError(f"{path}: no such file")
     shapes = resolve_shapes(FRONTENDS[compiler].inputs(source), options["input_shapes"], False, None)
     net = network_of(source, shapes)
+    if options["cali_image_path"]:
+        height, width = steps.size
+        create_lmdb.run(
+            [
+                f"--imageset_rootfolder={options['cali_image_path']}", f"--imageset_lmdbfolder={lmdb}", "--force",
+                f"--resize_height={height}", f"--resize_width={width}",
+            ]
+        )  # fmt: skip
     set_data(net, lmdb, shapes, steps.parameter if steps.parameter.transform_op else None)
     stem = outdir / f"{options['net_name']}_bmnet{COMPILERS[compiler].letter}"
     prototxt, umodel = stem.with_name(f"{stem.name}_test_fp32.prototxt"), stem.with_name(f"{stem.name}.fp32umodel")
-    prototxt.write_text(net.prototxt_text())
-    umodel.write_bytes(net.float_umodel().SerializeToString(deterministic=True))
+    outdir.mkdir(parents=True, exist_ok=True)
+    write_atomic(prototxt, net.prototxt_text().encode())
+    write_atomic(umodel, net.float_umodel().SerializeToString(deterministic=True))
     return prototxt, umodel
 
 
