@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bittrue.audit.errors import ErrorSums
@@ -14,19 +16,24 @@ from bittrue.targets.bm1684.winograd import TILES
 from bittrue.vendor.sophgo.calibration.console import log
 
 
+def winograd_costs(graph: Graph, models: Sequence[QuantizedModel], record: Record) -> list[tuple[str, list[str]]]:
+    """(layer or output, SQNR in dB by model) for every convolution that runs as Winograd in the last model, and for
+    every output of the network."""
+    names = {n.name.removesuffix(f"/{TILES}") for n in models[-1].graph.nodes if n.name.endswith(f"/{TILES}")}
+    results = {n.outputs[0]: f"layer {n.name}" for n in graph.nodes if n.name in names}
+    results |= {o: f"output {o}" for o in graph.outputs if graph.types[o].dtype == "float32"}
+    truth = FloatRunner(graph, list(results)).run(record.feeds)
+    found = [simulation(model, results)(record.feeds) for model in models]
+    return [(what, [_sqnr(truth[tensor], values[tensor]) for values in found]) for tensor, what in results.items()]
+
+
 def log_cost(graph: Graph, direct: QuantizedModel, winograd: QuantizedModel, record: Record) -> None:
     """A line for every convolution that runs as Winograd, and one for every output of the network."""
-    names = {n.name.removesuffix(f"/{TILES}") for n in winograd.graph.nodes if n.name.endswith(f"/{TILES}")}
-    if not names:
+    costs = winograd_costs(graph, (direct, winograd), record)
+    if not any(what.startswith("layer") for what, _ in costs):
         log("winograd: no convolution of this network can run so")
         return
-    results = {n.outputs[0]: n.name for n in graph.nodes if n.name in names}
-    outputs = [o for o in graph.outputs if graph.types[o].dtype == "float32"]
-    truth = FloatRunner(graph, [*results, *outputs]).run(record.feeds)
-    found = [simulation(model, results)(record.feeds) for model in (direct, winograd)]
-    for tensor, value in truth.items():
-        what = f"layer {results[tensor]}" if tensor in results else f"output {tensor}"
-        plain, wino = (_sqnr(value, values[tensor]) for values in found)
+    for what, (plain, wino) in costs:
         log(f"winograd: {what}: SQNR {wino} dB, {plain} dB without")
 
 
