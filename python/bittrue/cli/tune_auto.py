@@ -22,7 +22,8 @@ from bittrue.cli.model_options import load_model
 from bittrue.cli.output import audit_result, write_reports
 from bittrue.containers.context_dir import file_sha256
 from bittrue.errors import MismatchError, UsageError
-from bittrue.report.audit_text import number, render_audit
+from bittrue.report.audit_text import render_audit
+from bittrue.report.show import number
 
 
 @dataclass(frozen=True)

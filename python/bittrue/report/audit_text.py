@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from bittrue.report.show import number
+from bittrue.report.task_text import LISTED_FLIPS, classify, detect, flip, limits
+
 WORST_LAYERS = 5
-LISTED_FLIPS = 10
-LISTED_PICTURES = 10
 Content = dict[str, Any]
 
 
@@ -28,11 +29,6 @@ def render_audit(audit: Content, *, verbose: bool = False) -> list[str]:
     if audit.get("targets"):
         lines += side_by_side(audit["targets"])
     return lines
-
-
-def number(value: Any, form: str = ".2f") -> str:
-    """A number of a fresh or stored result (non-finite ones are stored as text), `-` where there is none."""
-    return "-" if value is None else format(float(value), form)
 
 
 def _accuracy(audit: Content, verbose: bool) -> list[str]:
@@ -65,11 +61,7 @@ def _flips(audit: Content, verbose: bool) -> list[str]:
         first, lowest = f["divergence"], f["lowest"]
         where, word = (first, "separates at") if first else (lowest, "lowest at")
         at = f"{word} {where['layer']} ({number(where['sqnr_db'], '.1f')} dB)" if where else "no layer compared"
-        label = "-" if f["label"] is None else f["label"]
-        lines.append(
-            f"  flipped: {f['key']} label {label}: {f['float']} -> {f['quantized']}, "
-            f"margin {f['margin']:.4g} -> {f['quantized_margin']:.4g}, {at}"
-        )
+        lines.append(f"{flip(f)}, {at}")
     if audit["flips"] > len(shown):
         lines.append(f"  ... {audit['flips'] - len(shown)} more flipped")
     where = Counter(f["divergence"]["layer"] for f in flipped if f.get("divergence"))
@@ -182,70 +174,11 @@ def _search(content: Content, verbose: bool) -> list[str]:
     return lines
 
 
-def _classify(content: Content, verbose: bool) -> list[str]:
-    lines = [f"  {content['samples']} samples, {content['labelled']} labelled"]
-    for r in content["rates"]:
-        ties = [f"{r['ties'][side]} {side}" for side in ("float", "quantized") if r["ties"][side]]
-        by_ties = f", by ties only: {' and '.join(ties)}" if ties else ""
-        lines.append(
-            f"  top-{r['k']:<3} float {r['float']:.4f}, quantized {r['quantized']:.4f}, "
-            f"difference {0 - r['drop']:+.4f}; lost {r['lost']}, gained {r['gained']}, "
-            f"McNemar p = {r['mcnemar_p']:.3g}{by_ties}"
-        )
-    lines.append(f"  {content['flips']} flipped: their best class changes ({content['agreement']:.4f} agree)")
-    shown = content["flipped"] if verbose else content["flipped"][:LISTED_FLIPS]
-    for f in shown:
-        label = "-" if f["label"] is None else f["label"]
-        lines.append(
-            f"  flipped: {f['key']} label {label}: {f['float']} -> {f['quantized']}, "
-            f"margin {f['margin']:.4g} -> {f['quantized_margin']:.4g}"
-        )
-    if content["flips"] > len(shown):
-        lines.append(f"  ... {content['flips'] - len(shown)} more flipped")
-    return lines
-
-
-def _detect(content: Content, verbose: bool) -> list[str]:
-    lines = [
-        f"  {content['pictures']} pictures, decoder {content['decoder']}, scores from {content['score']:g}, "
-        f"one object from an overlap of {content['overlap']:g}",
-        f"  float {content['float_boxes']} boxes, quantized {content['boxes']}: matched {content['matched']}, "
-        f"missing {content['missing']}, extra {content['extra']}",
-        f"  seen by the other with a lower score: missing {content['weak_missing']}, extra {content['weak_extra']}",
-        f"  overlap of matched boxes: mean {number(content['mean_overlap'], '.4f')}, "
-        f"least {number(content['least_overlap'], '.4f')}; "
-        f"largest score difference {number(content['score_difference'], '.4f')}",
-        f"  mAP, float is the truth: {_precisions(content['against_float'])}",
-    ]
-    for side, values in (content.get("against_labels") or {}).items():
-        lines.append(f"  mAP, labels, {side:<9}: {_precisions(values)}")
-    different = [r for r in content["rows"] if r["missing"] or r["extra"]]
-    rows = content["rows"] if verbose else different[:LISTED_PICTURES]
-    for r in rows:
-        lines.append(
-            f"  {r['key']}: float {r['float_boxes']}, quantized {r['boxes']}, missing {r['missing']}, "
-            f"extra {r['extra']}, least overlap {number(r['least_overlap'], '.3f')}, "
-            f"score difference {number(r['score_difference'], '.3f')}"
-        )
-    if not verbose and len(different) > len(rows):
-        lines.append(f"  ... {len(different) - len(rows)} more pictures differ")
-    return lines
-
-
-def _precisions(values: Content) -> str:
-    names = {"voc07": "VOC07", "voc": "VOC", "coco50": "COCO@0.5", "coco": "COCO"}
-    return ", ".join(f"{name} {number(values[key], '.4f')}" for key, name in names.items())
-
-
-def _limits(limits: list[Content], verbose: bool) -> list[str]:
-    return [f"  {entry['sentence']}" for entry in limits]
-
-
 PARTS: dict[str, Callable[[Any, bool], list[str]]] = {
     "samples": _accuracy,
-    "classify": _classify,
-    "detect": _detect,
-    "limits": _limits,
+    "classify": classify,
+    "detect": detect,
+    "limits": limits,
     "task": _task,
     "overflow": _overflow,
     "sensitivity": _sensitivity,

@@ -98,3 +98,8 @@ def shorten(text: Any, length: int = 40) -> str:
         return text
     tail = (length - 1) * 3 // 5
     return f"{text[: length - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def number(value: Any, form: str = ".2f") -> str:
+    """A number of a fresh or stored result (non-finite ones are stored as text), `-` where there is none."""
+    return "-" if value is None else format(float(value), form)
