@@ -3,6 +3,8 @@ does. Padding is TensorFlow's SAME, the odd element at the end, which all engine
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -25,7 +27,7 @@ class Net:
         self.shapes: dict[str, tuple[int, ...]] = {"input": (1, 3, height, width)}
         self.macs = 0
 
-    def _add(self, op: str, inputs: list[str], shape: tuple[int, ...], **attrs: object) -> str:
+    def _add(self, op: str, inputs: list[str], shape: tuple[int, ...], **attrs: Any) -> str:
         name = f"{op.lower()}{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attrs))
         self.shapes[name] = shape

@@ -4,7 +4,7 @@ activations int8 with a zero point, rectifiers fused, float at inputs and output
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -200,7 +200,7 @@ def _flatten(_: _Export, node: onnx.NodeProto, inputs: list[Tensor], y: Tensor, 
     return Op("RESHAPE", [*inputs, shape], y, "ReshapeOptions")
 
 
-_RULES = {
+_RULES: dict[str, Callable[..., Op]] = {
     "Conv": _conv, "Gemm": _gemm, "Add": _add, "Mul": _mul, "Sigmoid": _sigmoid, "Concat": _concat,
     "Resize": _resize, "MaxPool": _max_pool, "GlobalAveragePool": _mean, "Flatten": _flatten,
 }  # fmt: skip

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def main() -> None:
     for _ in range(ROUNDS):
         base = seconds(float_runs)
         for method in methods:
-            ratios[method].append(seconds(lambda m=method: calibrate(graph, records, method=m)) / base)
+            ratios[method].append(seconds(partial(calibrate, graph, records, method=method)) / base)
     for method, found in ratios.items():
         print(f"{method}: {statistics.median(found):.2f} times the float runs of {IMAGES} images")
 
