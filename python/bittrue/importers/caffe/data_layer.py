@@ -49,8 +49,8 @@ class DataLayer:
         return many * self.batch_size, []
 
 
-def data_layer_of(layers: Iterable[Any], prototxt: Path) -> DataLayer:
-    """The first data layer among the layers of a NetParameter.
+def data_layer_of(layers: Iterable[Any], prototxt: Path, source: LmdbFolder | None = None) -> DataLayer:
+    """The first data layer among the layers of a NetParameter. source: in place of what the layer names.
 
     A relative source is looked for in the working directory, then beside the prototxt. Raises DataError for a network
     without a data layer, and for a source that is not there.
@@ -60,17 +60,22 @@ def data_layer_of(layers: Iterable[Any], prototxt: Path) -> DataLayer:
         raise DataError(f"{prototxt}: the network has no Data layer; quantization needs one")
     pictures = layer.type == "ImageData"
     p = layer.image_data_param if pictures else layer.data_param
-    found = next((f for f in (Path(p.source), prototxt.parent / p.source) if p.source and f.exists()), None)
-    if found is None:
-        raise DataError(f"{prototxt}: layer '{layer.name}': no data at '{p.source}'")
     if not layer.top:
         raise DataError(f"{prototxt}: layer '{layer.name}': makes no blob")
     notes = [
         f"layer '{layer.name}': {key} is for training, left out" for key in ("shuffle", "rand_skip") if getattr(p, key)
     ]
-    if not pictures:
-        source: LmdbFolder | ImageList = LmdbFolder(found)
+
+    def made(source: LmdbFolder | ImageList) -> DataLayer:
         return DataLayer(layer.name, layer.top[0], source, layer.transform_param, prototxt, p.batch_size, notes)
+
+    if source is not None:
+        return made(source)
+    found = next((f for f in (Path(p.source), prototxt.parent / p.source) if p.source and f.exists()), None)
+    if found is None:
+        raise DataError(f"{prototxt}: layer '{layer.name}': no data at '{p.source}'")
+    if not pictures:
+        return made(LmdbFolder(found))
     if bool(p.new_height) != bool(p.new_width):
         raise DataError(f"{prototxt}: layer '{layer.name}': new_height and new_width are given together")
     size = (p.new_height, p.new_width) if p.new_height else None
@@ -79,8 +84,7 @@ def data_layer_of(layers: Iterable[Any], prototxt: Path) -> DataLayer:
     root = p.root_folder
     if root and not Path(root).is_dir() and (prototxt.parent / root).is_dir():
         root = f"{prototxt.parent / root}/"
-    source = ImageList(found, root, size, not p.is_color)
-    return DataLayer(layer.name, layer.top[0], source, layer.transform_param, prototxt, p.batch_size, notes)
+    return made(ImageList(found, root, size, not p.is_color))
 
 
 def read_data_layer(path: Path, *, allow_unknown_fields: bool = False) -> DataLayer:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bittrue.audit.classify import Classification, classify
 from bittrue.audit.labels import FileLabels, Labelled
 from bittrue.audit.networks import float_network
 from bittrue.calibrate.data import Record, Records
-from bittrue.calibrate.transform import Transform
-from bittrue.containers.lmdb_folder import is_lmdb, read_lmdb
-from bittrue.errors import DataError, UnsupportedError, UsageError
-from bittrue.importers.caffe.data_layer import TYPES
+from bittrue.calibrate.layer_data import LayerData
+from bittrue.containers.lmdb_folder import LmdbFolder, is_lmdb
+from bittrue.errors import DataError, UsageError
+from bittrue.importers.caffe.data_layer import TYPES, data_layer_of
 from bittrue.importers.caffe.net import active_layers
 from bittrue.importers.caffe.read import read_prototxt
 from bittrue.vendor.sophgo.arguments import Option, Parsed, Tool, parse_names
@@ -56,15 +55,18 @@ def _run(options: Parsed) -> None:
     counted = _topk(options["topk"])
     labels = FileLabels(Path(options["labels"])) if options["labels"] else None
     model, int8model, data = (Path(options[name]) for name in ("model", "int8model", "data"))
-    stored = StoredInputs.of(model, data)
-    shapes = stored.shapes if stored else None
+    stored = _stored(model, data)
+    shapes = {stored.layer.blob: stored.shape()[0]} if stored else None
     graph = float_graph(model, Path(options["weights"]) if options["weights"] else None, shapes)
     if options["int8weights"]:
         _, quantized = umodel_networks(int8model, Path(options["int8weights"]), shapes)
     else:
         quantized = compiled_network(int8model, graph)
-    transform = stored.transform if stored and not options.given & PICTURE_NAMES else None
-    records: Iterable[Record] = Records(graph, data, picture_options(options), options["iterations"], transform)
+    records: Iterable[Record]
+    if stored and not options.given & PICTURE_NAMES:
+        records = stored.records(graph, options["iterations"])
+    else:
+        records = Records(graph, data, picture_options(options), options["iterations"])
     if labels:
         records = Labelled(records, labels)
     result = classify(float_network(graph, "fp32"), quantized, records, counted)
@@ -92,25 +94,12 @@ def _topk(text: str) -> list[int]:
     return [int(n) for n in names]
 
 
-@dataclass(frozen=True)
-class StoredInputs:
-    """What the Data layer of a prototxt makes of the records of an LMDB. shapes: of the input, by its blob."""
-
-    transform: Transform
-    shapes: dict[str, tuple[int, ...]]
-
-    @staticmethod
-    def of(model: Path, data: Path) -> StoredInputs | None:
-        """None for other data, for models without a Data layer and for an LMDB without records."""
-        if not is_lmdb(data) or model.suffix.lower() != ".prototxt":
-            return None
-        layer = next((layer for layer in active_layers(read_prototxt(model)) if layer.type in TYPES), None)
-        first = next(iter(read_lmdb(data)), None)
-        if layer is None or first is None:
-            return None
-        try:
-            transform = Transform(layer.transform_param, model.parent)
-            array = transform(first[1].array)
-        except (DataError, UnsupportedError) as e:
-            raise type(e)(f"{model}: layer '{layer.name}': {e}") from e
-        return StoredInputs(transform, {layer.top[0]: array.shape if array.ndim == 4 else (1, *array.shape)})
+def _stored(model: Path, data: Path) -> LayerData | None:
+    """What the data layer of a prototxt makes of the records of an LMDB; None for other data and without a data
+    layer."""
+    if not is_lmdb(data) or model.suffix.lower() != ".prototxt":
+        return None
+    layers = active_layers(read_prototxt(model))
+    if not any(layer.type in TYPES for layer in layers):
+        return None
+    return LayerData.of(data_layer_of(layers, model, LmdbFolder(data)))
