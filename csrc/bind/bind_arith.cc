@@ -45,10 +45,12 @@ void bind_arith(py::module_& m) {
         if (channels != 1 && channels != sums.size()) throw DataError("bias needs one entry or one per sum");
         const VectorStage vector(stage, bias, largest, type.dtype);
         py::array_t<uint8_t> out(static_cast<py::ssize_t>(sums.size() * vector.value_bytes()));
+        std::vector<int32_t> readable(sums.data(), sums.data() + sums.size());
+        readable.resize(readable.size() + 16);
         if (channels == 1)
           vector.apply_row(sums.data(), sums.size(), 0, out.mutable_data());
         else
-          vector.apply_channels(sums.data(), sums.size(), 0, out.mutable_data());
+          vector.apply_pixels(readable.data(), {1, 0, channels, 0, 0}, out.mutable_data());
         return py::make_tuple(out, vector.vectorized());
       },
       py::arg("sums"), py::arg("attributes"), py::arg("dtype"), py::arg("bias"), py::arg("largest"),

@@ -15,7 +15,10 @@ namespace {
 
 using Bytes = py::array_t<uint8_t, py::array::c_style>;
 
-std::vector<uint8_t> copy_bytes(const Bytes& a) { return std::vector<uint8_t>(a.data(), a.data() + a.size()); }
+// The bytes of a numpy array, which lives as long as they are used. To be released where the GIL is held.
+std::shared_ptr<const uint8_t> shared_bytes(const Bytes& a) {
+  return {a.data(), [owner = a](const uint8_t*) {}};
+}
 
 void check_size(const TensorSpec& tensor, py::ssize_t bytes) {
   if (bytes != tensor.type.bytes())
@@ -32,15 +35,14 @@ std::unique_ptr<Program> make_program(const std::vector<PyTensor>& tensors, cons
                                       const std::string& path, int threads) {
   std::vector<TensorSpec> specs;
   for (const auto& [name, dtype, shape] : tensors) specs.push_back({name, {dtype_from_name(dtype), shape}});
-  std::map<int, std::vector<uint8_t>> data;
+  Constants data;
   for (const auto& [index, bytes] : constants) {
     check_size(specs.at(static_cast<size_t>(index)), bytes.size());
-    data[index] = copy_bytes(bytes);
+    data[index] = shared_bytes(bytes);
   }
   std::vector<NodeDefinition> definitions;
   for (const auto& [op, name, in, out, attributes] : nodes)
     definitions.push_back({op, name, in, out, Attributes(attributes)});
-  const py::gil_scoped_release release;
   return std::make_unique<Program>(std::move(specs), std::move(data), std::move(definitions), std::move(inputs), path,
                                    threads);
 }

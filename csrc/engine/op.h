@@ -13,6 +13,12 @@
 
 namespace bittrue {
 
+// Integers in [low, high].
+struct ValueRange {
+  int64_t low = 0;
+  int64_t high = 0;
+};
+
 struct NodeSpec {
   std::string op;
   std::string name;
@@ -20,6 +26,7 @@ struct NodeSpec {
   std::vector<const TensorType*> outputs;
   Attributes attributes;
   std::vector<const uint8_t*> constants;  // bytes of each input that is a constant, else nullptr; kernels pack from it
+  std::vector<ValueRange> ranges;         // what the values of each input are known to lie in (engine/value_range.h)
 
   bool has_input(size_t i) const { return i < inputs.size() && inputs[i] != nullptr; }
   // The view of a constant input; not present() if the input is absent or computed at run time.
@@ -59,7 +66,8 @@ class Op {
   Op(const Op&) = delete;
   Op& operator=(const Op&) = delete;
 
-  // Inputs and outputs are in the order of the node; an absent optional input is not present().
+  // Inputs and outputs are in the order of the node; an absent optional input is not present(). Shapes are those of
+  // the graph, (N, C, H, W) also where a kernel asked for NHWC.
   virtual void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const = 0;
 };
 

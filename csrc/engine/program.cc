@@ -5,48 +5,103 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/value_range.h"
+
 namespace bittrue {
 
 namespace {
 
 constexpr int64_t alignment = 64;
+constexpr int64_t slack = 64;  // kernels may read this far beyond the last byte of a tensor
 
 template <class Error>
 [[noreturn]] void rethrow(const NodeDefinition& node, const Error& e) {
   throw Error("node '" + node.name + "' (" + node.op + "): " + e.what());
 }
 
+template <class Body>
+void naming_node(const NodeDefinition& node, const Body& body) {
+  try {
+    body();
+  } catch (const UnsupportedError& e) {
+    rethrow(node, e);
+  } catch (const DataError& e) {
+    rethrow(node, e);
+  }
+}
+
 }  // namespace
 
-Program::Program(std::vector<TensorSpec> tensors, std::map<int, std::vector<uint8_t>> constants,
-                 std::vector<NodeDefinition> nodes, std::vector<int> inputs, const std::string& path, int threads)
+Program::Program(std::vector<TensorSpec> tensors, Constants constants, std::vector<NodeDefinition> nodes,
+                 std::vector<int> inputs, const std::string& path, int threads)
     : tensors_(std::move(tensors)),
       constants_(std::move(constants)),
       inputs_(std::move(inputs)),
       pool_(std::max(1, threads)) {
+  std::vector<ValueRange> ranges;
+  for (const TensorSpec& tensor : tensors_) {
+    storage_.push_back({tensor.type});
+    ranges.push_back(range_of_type(tensor.type));
+  }
+  std::map<int, int> converted;
   for (NodeDefinition& node : nodes) {
     Step step;
-    step.spec.op = node.op;
-    step.spec.name = node.name;
-    step.spec.attributes = node.attributes;
-    const auto type_of = [&](int i) { return i < 0 ? nullptr : &tensors_.at(static_cast<size_t>(i)).type; };
-    for (int i : node.inputs) {
-      step.spec.inputs.push_back(type_of(i));
-      const auto constant = constants_.find(i);
-      step.spec.constants.push_back(constant == constants_.end() ? nullptr : constant->second.data());
-    }
-    for (int i : node.outputs) step.spec.outputs.push_back(type_of(i));
-    try {
-      step.implementation = make_implementation(step.spec, path);
-    } catch (const UnsupportedError& e) {
-      rethrow(node, e);
-    } catch (const DataError& e) {
-      rethrow(node, e);
-    }
     step.definition = std::move(node);
+    naming_node(step.definition, [&] { choose_implementation(step, path, ranges); });
+    choose_layouts(step, converted);
+    if (step.definition.outputs.size() == 1)
+      ranges[static_cast<size_t>(step.definition.outputs[0])] = output_range(step.spec);
     steps_.push_back(std::move(step));
   }
   plan();
+}
+
+void Program::choose_implementation(Step& step, const std::string& path, const std::vector<ValueRange>& ranges) {
+  const NodeDefinition& node = step.definition;
+  NodeSpec& spec = step.spec;
+  spec.op = node.op;
+  spec.name = node.name;
+  spec.attributes = node.attributes;
+  const auto type_of = [&](int i) { return i < 0 ? nullptr : &tensors_.at(static_cast<size_t>(i)).type; };
+  for (int i : node.inputs) {
+    spec.inputs.push_back(type_of(i));
+    const auto constant = constants_.find(i);
+    spec.constants.push_back(constant == constants_.end() ? nullptr : constant->second.get());
+    spec.ranges.push_back(i < 0 ? ValueRange{} : ranges[static_cast<size_t>(i)]);
+  }
+  for (int i : node.outputs) spec.outputs.push_back(type_of(i));
+  step.implementation = make_implementation(spec, path);
+}
+
+// Gives the outputs the layout of the implementation, and its inputs a copy where theirs is another. `converted` maps
+// a tensor to its copy. Constants stay as they are: kernels pack what they need of them.
+void Program::choose_layouts(Step& step, std::map<int, int>& converted) {
+  const auto moves = [&](int i) {
+    return i >= 0 && !constants_.count(i) && layouts_differ(storage_[static_cast<size_t>(i)].type);
+  };
+  Layout layout = step.implementation.layout.value_or(Layout::nchw);
+  step.inputs = step.definition.inputs;
+  if (!step.implementation.layout) {
+    bool constant_operand = false, any_nhwc = false;
+    for (int i : step.inputs) {
+      if (i < 0) continue;
+      const Storage& stored = storage_[static_cast<size_t>(i)];
+      any_nhwc = any_nhwc || stored.layout == Layout::nhwc;
+      constant_operand = constant_operand || (constants_.count(i) && layouts_differ(stored.type));
+    }
+    if (any_nhwc && !constant_operand) layout = Layout::nhwc;
+  }
+  for (int& i : step.inputs) {
+    if (!moves(i) || storage_[static_cast<size_t>(i)].layout == layout) continue;
+    const auto [entry, is_new] = converted.emplace(i, static_cast<int>(storage_.size()));
+    if (is_new) {
+      storage_.push_back({storage_[static_cast<size_t>(i)].type, layout});
+      step.conversions.push_back({i, entry->second});
+    }
+    i = entry->second;
+  }
+  for (int i : step.definition.outputs)
+    if (moves(i)) storage_[static_cast<size_t>(i)].layout = layout;
 }
 
 // First-fit placement by liveness: a tensor's bytes may be reused after its last reader.
@@ -57,41 +112,46 @@ void Program::plan() {
     int64_t offset;
   };
   const int end = static_cast<int>(steps_.size());
-  std::vector<Life> lives(tensors_.size());
-  for (size_t t = 0; t < tensors_.size(); ++t) lives[t] = {static_cast<int>(t), end, -1, -1};
-  for (int i : inputs_) lives[static_cast<size_t>(i)] = {i, -1, -1, -1};
+  std::vector<Life> lives(storage_.size());
+  for (size_t t = 0; t < storage_.size(); ++t) lives[t] = {static_cast<int>(t), end, -1, -1};
+  const auto touch = [&](int i, int step) {
+    if (i < 0) return;
+    Life& life = lives[static_cast<size_t>(i)];
+    life.first = std::min(life.first, step);
+    life.last = std::max(life.last, step);
+  };
+  for (int i : inputs_) touch(i, -1);
   for (int s = 0; s < end; ++s) {
-    const NodeDefinition& node = steps_[static_cast<size_t>(s)].definition;
-    for (int i : node.inputs)
-      if (i >= 0) lives[static_cast<size_t>(i)].last = s;
-    for (int i : node.outputs) {
-      Life& life = lives[static_cast<size_t>(i)];
-      life.first = std::min(life.first, s);
-      life.last = std::max(life.last, s);
+    const Step& step = steps_[static_cast<size_t>(s)];
+    for (const Conversion& c : step.conversions) {
+      touch(c.from, s);
+      touch(c.to, s);
     }
+    for (int i : step.inputs) touch(i, s);
+    for (int i : step.definition.outputs) touch(i, s);
   }
-  offsets_.assign(tensors_.size(), -1);
-  std::vector<Life> order = lives;
-  std::stable_sort(order.begin(), order.end(), [](const Life& a, const Life& b) { return a.first < b.first; });
+  std::stable_sort(lives.begin(), lives.end(), [](const Life& a, const Life& b) { return a.first < b.first; });
   std::vector<Life> placed;  // sorted by offset
-  for (Life& life : order) {
+  for (Life& life : lives) {
     if (constants_.count(life.tensor) || life.first >= end) continue;
-    const int64_t size = tensors_[static_cast<size_t>(life.tensor)].type.bytes();
+    const int64_t size = storage_[static_cast<size_t>(life.tensor)].type.bytes();
     int64_t offset = 0;
     for (const Life& other : placed) {
       if (other.last < life.first || life.last < other.first) continue;
       if (offset + size <= other.offset) break;
-      const int64_t other_end = other.offset + tensors_[static_cast<size_t>(other.tensor)].type.bytes();
+      const int64_t other_end = other.offset + storage_[static_cast<size_t>(other.tensor)].type.bytes();
       offset = std::max(offset, (other_end + alignment - 1) / alignment * alignment);
     }
     life.offset = offset;
-    offsets_[static_cast<size_t>(life.tensor)] = offset;
+    storage_[static_cast<size_t>(life.tensor)].offset = offset;
     arena_bytes_ = std::max(arena_bytes_, offset + size);
     placed.insert(std::upper_bound(placed.begin(), placed.end(), life,
                                    [](const Life& a, const Life& b) { return a.offset < b.offset; }),
                   life);
   }
-  arena_.resize(static_cast<size_t>(arena_bytes_ + alignment));
+  arena_.resize(static_cast<size_t>(arena_bytes_ + alignment + slack));
+  base_ = arena_.data();
+  base_ += (alignment - reinterpret_cast<uintptr_t>(base_) % alignment) % alignment;
 }
 
 std::vector<std::string> Program::implementation_labels() const {
@@ -100,53 +160,71 @@ std::vector<std::string> Program::implementation_labels() const {
   return labels;
 }
 
-RunResult Program::run(const std::vector<const uint8_t*>& inputs, const std::vector<int>& wanted, bool counting) {
-  RunResult result;
-  uint8_t* base = arena_.data();
-  base += (alignment - reinterpret_cast<uintptr_t>(base) % alignment) % alignment;
-  const auto data_of = [&](int i) {
-    const auto constant = constants_.find(i);
-    return constant != constants_.end() ? constant->second.data() : base + offsets_[static_cast<size_t>(i)];
-  };
-  const auto keep = [&](int i) {
-    if (std::find(wanted.begin(), wanted.end(), i) == wanted.end()) return;
-    const uint8_t* data = data_of(i);
-    result.tensors[i].assign(data, data + tensors_[static_cast<size_t>(i)].type.bytes());
-  };
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const auto bytes = static_cast<size_t>(tensors_[static_cast<size_t>(inputs_[i])].type.bytes());
-    if (bytes) std::memcpy(data_of(inputs_[i]), inputs[i], bytes);
-    keep(inputs_[i]);
+const uint8_t* Program::data_of(int tensor) const {
+  const auto constant = constants_.find(tensor);
+  return constant != constants_.end() ? constant->second.get() : base_ + storage_[static_cast<size_t>(tensor)].offset;
+}
+
+void Program::keep(int tensor, RunResult& result) {
+  const Storage& stored = storage_[static_cast<size_t>(tensor)];
+  const uint8_t* data = data_of(tensor);
+  const auto bytes = static_cast<size_t>(stored.type.bytes());
+  if (stored.layout == Layout::nchw) {
+    result.tensors[tensor].assign(data, data + bytes);
+    return;
   }
-  for (const auto& [i, bytes] : constants_) keep(i);
+  std::vector<uint8_t>& to = result.tensors[tensor];
+  to.resize(bytes);
+  convert_layout(stored.type, data, stored.layout, to.data(), pool_);
+}
+
+void Program::run_step(const Step& step, RunContext& context) {
+  for (const Conversion& c : step.conversions) {
+    const Storage &from = storage_[static_cast<size_t>(c.from)], &to = storage_[static_cast<size_t>(c.to)];
+    convert_layout(from.type, base_ + from.offset, from.layout, base_ + to.offset, pool_);
+  }
   std::vector<ConstTensor> in;
   std::vector<Tensor> out;
+  for (int i : step.inputs)
+    in.push_back(i < 0 ? ConstTensor{} : ConstTensor{&storage_[static_cast<size_t>(i)].type, data_of(i)});
+  for (int i : step.definition.outputs) {
+    const Storage& stored = storage_[static_cast<size_t>(i)];
+    out.push_back({&stored.type, base_ + stored.offset});
+  }
+  step.implementation.op->run(in, out, context);
+}
+
+RunResult Program::run(const std::vector<const uint8_t*>& inputs, const std::vector<int>& wanted, bool counting) {
+  if (counting && !counting_) {
+    std::vector<NodeDefinition> nodes;
+    for (const Step& step : steps_) nodes.push_back(step.definition);
+    counting_ =
+        std::make_unique<Program>(tensors_, constants_, std::move(nodes), inputs_, "reference", pool_.threads());
+  }
+  if (counting) return counting_->run_all(inputs, wanted, true);
+  return run_all(inputs, wanted, false);
+}
+
+RunResult Program::run_all(const std::vector<const uint8_t*>& inputs, const std::vector<int>& wanted, bool counting) {
+  RunResult result;
+  const auto keep_if_wanted = [&](int i) {
+    if (std::find(wanted.begin(), wanted.end(), i) != wanted.end()) keep(i, result);
+  };
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Storage& stored = storage_[static_cast<size_t>(inputs_[i])];
+    const auto bytes = static_cast<size_t>(stored.type.bytes());
+    if (bytes) std::memcpy(base_ + stored.offset, inputs[i], bytes);
+    keep_if_wanted(inputs_[i]);
+  }
+  for (const auto& [i, bytes] : constants_) keep_if_wanted(i);
   node_seconds_.clear();
-  for (Step& step : steps_) {
-    in.clear();
-    out.clear();
-    for (int i : step.definition.inputs)
-      in.push_back(i < 0 ? ConstTensor{} : ConstTensor{&tensors_[static_cast<size_t>(i)].type, data_of(i)});
-    for (int i : step.definition.outputs) out.push_back({&tensors_[static_cast<size_t>(i)].type, data_of(i)});
-    const Op* op = step.implementation.op.get();
-    if (counting) {
-      result.tallies.emplace_back();
-      if (step.implementation.label != "reference") {
-        if (!step.counting) step.counting = make_reference(step.spec);
-        op = step.counting.get();
-      }
-    }
+  for (const Step& step : steps_) {
+    if (counting) result.tallies.emplace_back();
     RunContext context{pool_, counting ? &result.tallies.back() : nullptr};
     const auto start = std::chrono::steady_clock::now();
-    try {
-      op->run(in, out, context);
-    } catch (const UnsupportedError& e) {
-      rethrow(step.definition, e);
-    } catch (const DataError& e) {
-      rethrow(step.definition, e);
-    }
+    naming_node(step.definition, [&] { run_step(step, context); });
     node_seconds_.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    for (int i : step.definition.outputs) keep(i);
+    for (int i : step.definition.outputs) keep_if_wanted(i);
   }
   return result;
 }

@@ -8,11 +8,16 @@ namespace bittrue {
 #include "ops/ops.def"
 #undef BITTRUE_OP
 
-#define BITTRUE_KERNEL(name, op, path) std::unique_ptr<Op> make_kernel_##name##_##path(const NodeSpec& node);
+#define BITTRUE_KERNEL(name, op, path, layout) std::unique_ptr<Op> make_kernel_##name##_##path(const NodeSpec& node);
 #include "kernels/kernels.def"
 #undef BITTRUE_KERNEL
 
 namespace {
+
+// What the last column of kernels.def means.
+namespace layouts {
+constexpr std::optional<Layout> nchw = Layout::nchw, nhwc = Layout::nhwc, any = std::nullopt;
+}
 
 using Factory = std::unique_ptr<Op> (*)(const NodeSpec&);
 
@@ -25,6 +30,7 @@ struct KernelEntry {
   const char* name;
   const char* op;
   const char* path;
+  std::optional<Layout> layout;
   Factory make;
 };
 
@@ -39,7 +45,7 @@ const std::vector<OpEntry>& ops() {
 
 const std::vector<KernelEntry>& kernels() {
   static const std::vector<KernelEntry> table = {
-#define BITTRUE_KERNEL(name, op, path) {#name, #op, #path, make_kernel_##name##_##path},
+#define BITTRUE_KERNEL(name, op, path, layout) {#name, #op, #path, layouts::layout, make_kernel_##name##_##path},
 #include "kernels/kernels.def"
 #undef BITTRUE_KERNEL
   };
@@ -59,13 +65,13 @@ std::unique_ptr<Op> make_reference(const NodeSpec& node) {
 }
 
 Implementation make_implementation(const NodeSpec& node, const std::string& path) {
-  Implementation reference{make_reference(node), "reference"};
+  Implementation reference{make_reference(node), "reference", Layout::nchw};
   const auto& all = kernels();
   for (int rank = path_rank(path); rank > 0; --rank)
     for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
       if (node.op != entry->op || path_rank(entry->path) != rank) continue;
       if (std::unique_ptr<Op> op = entry->make(node))
-        return {std::move(op), std::string(entry->name) + "/" + entry->path};
+        return {std::move(op), std::string(entry->name) + "/" + entry->path, entry->layout};
     }
   return reference;
 }

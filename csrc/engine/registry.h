@@ -2,16 +2,19 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/layout.h"
 #include "engine/op.h"
 
 namespace bittrue {
 
 struct Implementation {
   std::unique_ptr<Op> op;
-  std::string label;  // "reference", or "<kernel>/<path>"
+  std::string label;                            // "reference", or "<kernel>/<path>"
+  std::optional<Layout> layout = Layout::nchw;  // of its 4-D tensors; none: any, as long as all have the same
 };
 
 // The reference op of csrc/ops. Throws UnsupportedError for unknown ops and unknown attributes.

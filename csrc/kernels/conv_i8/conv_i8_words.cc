@@ -249,7 +249,7 @@ class ConvI8Words final : public Op {
                             gemm_.tile_pixels(), k_words(), sums);
     const int64_t bytes = stage_.value_bytes();
     uint8_t* values = scratch_bytes(ScratchUse::rows, (end - begin) * bytes);
-    stage_.apply_channels(sums, end - begin, g * per_group_ + begin, values);
+    stage_.apply_pixels(sums, {1, g * per_group_ + begin, end - begin, 0, 0}, values);
     for (int64_t c = begin; c < end; ++c)
       std::memcpy(y + ((g * per_group_ + c) * pixels_ + first + p) * bytes, values + (c - begin) * bytes,
                   static_cast<size_t>(bytes));

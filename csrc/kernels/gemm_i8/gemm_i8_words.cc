@@ -40,8 +40,8 @@ class GemmI8Words final : public Op {
         const int64_t block = i / M * blocks_per_job, m = i % M, n = block * gemm_.lanes;
         const int64_t blocks = std::min(blocks_per_job, weights_.blocks() - block);
         gemm_.multiply_channels(weights_.at(n), weights_.block_stride(), blocks, a + m * words, 1, words, sums);
-        stage_.apply_channels(sums, std::min(blocks * gemm_.lanes, N_ - n), n,
-                              out[0].data + (m * N_ + n) * stage_.value_bytes());
+        stage_.apply_pixels(sums, {1, n, std::min(blocks * gemm_.lanes, N_ - n), 0, 0},
+                            out[0].data + (m * N_ + n) * stage_.value_bytes());
       }
     });
   }

@@ -124,9 +124,11 @@ void VectorStage::apply_row(const int32_t* sums, int64_t count, int64_t channel,
   for (int64_t i = 0; i < count; ++i) store_scalar(rule_.type, out, i, scalar(sums[i], channel));
 }
 
-void VectorStage::apply_channels(const int32_t* sums, int64_t count, int64_t first, uint8_t* out) const {
-  if (vectorized() && stage_channels_avx2(rule_, sums, count, first, out)) return;
-  for (int64_t i = 0; i < count; ++i) store_scalar(rule_.type, out, i, scalar(sums[i], first + i));
+void VectorStage::apply_pixels(const int32_t* sums, const StagePixels& at, uint8_t* out) const {
+  if (vectorized() && stage_pixels_avx2(rule_, at, sums, out)) return;
+  for (int64_t p = 0; p < at.pixels; ++p)
+    for (int64_t c = 0; c < at.channels; ++c)
+      store_scalar(rule_.type, out + p * at.out_stride, c, scalar(sums[p * at.sum_stride + c], at.first_channel + c));
 }
 
 }  // namespace bittrue

@@ -36,6 +36,13 @@ struct VectorStageRule {
   DType type = DType::int8;
 };
 
+// Sums of `channels` channels from `first_channel` on at some pixels: channels are neighbours, pixels lie sum_stride
+// sums apart, and out_stride bytes apart in the output. Up to 15 sums beyond the last channel may be read.
+struct StagePixels {
+  int64_t pixels, first_channel, channels;
+  int64_t sum_stride, out_stride;
+};
+
 class VectorStage {
  public:
   // `bias` has one entry per channel; it is added to the sums first, modulo 2^32: the kernel guarantees that sum plus
@@ -52,8 +59,8 @@ class VectorStage {
 
   // out[i] = stage(sums[i] + bias[channel]) for i < count.
   void apply_row(const int32_t* sums, int64_t count, int64_t channel, uint8_t* out) const;
-  // out[i] = stage(sums[i] + bias[first + i]) for i < count: channels lie side by side.
-  void apply_channels(const int32_t* sums, int64_t count, int64_t first, uint8_t* out) const;
+  // Value c of pixel p is stage(sums[p * sum_stride + c] + bias[first_channel + c]).
+  void apply_pixels(const int32_t* sums, const StagePixels& at, uint8_t* out) const;
 
  private:
   void choose_rule(int64_t largest);
@@ -66,6 +73,6 @@ class VectorStage {
 
 // Both return false if this build has no such code.
 bool stage_row_avx2(const VectorStageRule& rule, const int32_t* sums, int64_t count, int64_t channel, uint8_t* out);
-bool stage_channels_avx2(const VectorStageRule& rule, const int32_t* sums, int64_t count, int64_t first, uint8_t* out);
+bool stage_pixels_avx2(const VectorStageRule& rule, const StagePixels& at, const int32_t* sums, uint8_t* out);
 
 }  // namespace bittrue

@@ -250,33 +250,62 @@ void row(const VectorStageRule& rule, const int32_t* sums, int64_t count, int64_
   std::memcpy(out + i * bytes, rest_out, static_cast<size_t>((count - i) * bytes));
 }
 
-template <Kind K, Rounding R>
-void channels(const VectorStageRule& rule, const int32_t* sums, int64_t count, int64_t first, uint8_t* out) {
-  const Finish finish(rule);
+constexpr int64_t channels_at_once = 16;
+
+// The channels [c, c + size) of all pixels; Full: 16 channels of one byte each.
+template <Kind K, Rounding R, bool Full>
+void pixels_of_vector(const VectorStageRule& rule, const Finish& finish, const StagePixels& at, int64_t c, int64_t size,
+                      const int32_t* sums, uint8_t* out) {
+  const auto requant_of = [&](size_t i) {
+    return Requant8<K, R>(load8(&rule.multiplier[i]), load8(&rule.shift[i]),
+                          K == Kind::float_scale ? _mm256_loadu_ps(&rule.scale[i]) : _mm256_setzero_ps(), rule);
+  };
+  const auto i = static_cast<size_t>(at.first_channel + c);
+  const Requant8<K, R> low = requant_of(i), high = requant_of(i + 8);
+  const __m256i bias_low = load8(&rule.bias[i]), bias_high = load8(&rule.bias[i + 8]);
   const int64_t bytes = info(rule.type).bits / 8;
-  for (int64_t i = 0; i < count; i += 8) {
-    const int64_t size = count - i < 8 ? count - i : 8;
-    const auto c = static_cast<size_t>(first + i);
-    const Requant8<K, R> requant(load8(&rule.multiplier[c]), load8(&rule.shift[c]),
-                                 K == Kind::float_scale ? _mm256_loadu_ps(&rule.scale[c]) : _mm256_setzero_ps(), rule);
-    int32_t part[8] = {};
-    std::memcpy(part, sums + i, static_cast<size_t>(size) * sizeof(int32_t));
-    const __m256i v = requant.apply(_mm256_add_epi32(load8(part), load8(&rule.bias[c])));
+  const auto move = [&](uint8_t* to, const uint8_t* from) {
+    if constexpr (Full)
+      std::memcpy(to, from, channels_at_once);
+    else
+      std::memcpy(to, from, static_cast<size_t>(size * bytes));
+  };
+  for (int64_t p = 0; p < at.pixels; p += 2) {
+    const int64_t q = p + 1 < at.pixels ? p + 1 : p;
+    const int32_t *first = sums + p * at.sum_stride, *second = sums + q * at.sum_stride;
     uint8_t packed[block * 4];
-    finish.store({{v, v, v, v}}, packed);
-    std::memcpy(out + i * bytes, packed, static_cast<size_t>(size * bytes));
+    finish.store({{low.apply(_mm256_add_epi32(load8(first), bias_low)),
+                   high.apply(_mm256_add_epi32(load8(first + 8), bias_high)),
+                   low.apply(_mm256_add_epi32(load8(second), bias_low)),
+                   high.apply(_mm256_add_epi32(load8(second + 8), bias_high))}},
+                 packed);
+    move(out + p * at.out_stride, packed);
+    move(out + q * at.out_stride, packed + channels_at_once * bytes);
   }
 }
 
-using Function = void (*)(const VectorStageRule&, const int32_t*, int64_t, int64_t, uint8_t*);
+template <Kind K, Rounding R>
+void pixels(const VectorStageRule& rule, const StagePixels& at, const int32_t* sums, uint8_t* out) {
+  const Finish finish(rule);
+  const int64_t bytes = info(rule.type).bits / 8;
+  for (int64_t c = 0; c < at.channels; c += channels_at_once) {
+    const int64_t size = at.channels - c;
+    if (size >= channels_at_once && bytes == 1)
+      pixels_of_vector<K, R, true>(rule, finish, at, c, channels_at_once, sums + c, out + c);
+    else
+      pixels_of_vector<K, R, false>(rule, finish, at, c, size < channels_at_once ? size : channels_at_once, sums + c,
+                                    out + c * bytes);
+  }
+}
 
 struct Functions {
-  Function row, channels;
+  void (*row)(const VectorStageRule&, const int32_t*, int64_t, int64_t, uint8_t*);
+  void (*pixels)(const VectorStageRule&, const StagePixels&, const int32_t*, uint8_t*);
 };
 
 template <Kind K, Rounding R>
 constexpr Functions functions() {
-  return {row<K, R>, channels<K, R>};
+  return {row<K, R>, pixels<K, R>};
 }
 
 template <Kind K>
@@ -337,10 +366,10 @@ bool stage_row_avx2(const VectorStageRule& rule, const int32_t* sums, int64_t co
   return f.row != nullptr;
 }
 
-bool stage_channels_avx2(const VectorStageRule& rule, const int32_t* sums, int64_t count, int64_t first, uint8_t* out) {
+bool stage_pixels_avx2(const VectorStageRule& rule, const StagePixels& at, const int32_t* sums, uint8_t* out) {
   const Functions f = functions_of(rule);
-  if (f.channels) f.channels(rule, sums, count, first, out);
-  return f.channels != nullptr;
+  if (f.pixels) f.pixels(rule, at, sums, out);
+  return f.pixels != nullptr;
 }
 
 }  // namespace bittrue
@@ -352,7 +381,7 @@ bool stage_channels_avx2(const VectorStageRule& rule, const int32_t* sums, int64
 namespace bittrue {
 
 bool stage_row_avx2(const VectorStageRule&, const int32_t*, int64_t, int64_t, uint8_t*) { return false; }
-bool stage_channels_avx2(const VectorStageRule&, const int32_t*, int64_t, int64_t, uint8_t*) { return false; }
+bool stage_pixels_avx2(const VectorStageRule&, const StagePixels&, const int32_t*, uint8_t*) { return false; }
 
 }  // namespace bittrue
 
