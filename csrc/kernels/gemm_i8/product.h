@@ -1,0 +1,68 @@
+// An integer matrix product with constant weights and its output stage, prepared when a model is loaded: what Conv2d
+// and MatMul share on the vector paths. Pixels are the rows of the left matrix.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/op.h"
+#include "kernels/gemm_i8/packed_weights.h"
+#include "kernels/stage/vector_stage.h"
+
+namespace bittrue {
+
+// What the values of the input become before they are multiplied: x + added, in one byte without sign or in two with.
+struct InputForm {
+  int64_t added = 0;
+  int64_t value_bytes = 1;
+  int64_t padding = 0;  // the value that stands for padding, after the addition
+
+  bool changes(DType type) const { return added != 0 || value_bytes * 8 != info(type).bits; }
+};
+
+// The weights of a node less their zero points, [channel][k].
+struct ProductWeights {
+  std::vector<int16_t> values;
+  int64_t channels = 0;
+  bool fit_bytes = true;
+};
+
+// Weight (channel, k) is element channel * channel_stride + order[k] of `w`, less the zero point of the channel.
+// Nothing if one does not fit 16 bits.
+std::optional<ProductWeights> product_weights(const ConstTensor& w, const std::vector<int64_t>& zero_points,
+                                              int64_t channels, int64_t channel_stride,
+                                              const std::vector<int64_t>& order);
+
+class Product {
+ public:
+  // `groups` equal parts of the channels have weights of their own; `segments` are those of the first group.
+  // `zero_point` is the one of input 0. Nothing if no way of the path runs the node exactly: input 0 must be int8,
+  // uint8 or int16, and the sums plus the bias in input 2 must be exact in 32 bits, unless the accumulator wraps.
+  static std::optional<Product> make(const NodeSpec& node, const std::vector<TileGemm>& ways, int64_t zero_point,
+                                     bool has_padding, const PixelSegments& segments, int64_t groups,
+                                     const ProductWeights& weights);
+
+  const InputForm& input() const { return input_; }
+  int64_t value_bytes() const { return stage_.value_bytes(); }  // of the output
+  int64_t blocks() const { return weights_[0].blocks(); }       // of the channels of a group
+  int64_t tile_pixels() const { return gemm_->pixels; }
+
+  // The channels in the blocks [begin, end) of a group at `count` pixels, whose values have the input form. `y` is the
+  // place of channel 0 of the first pixel, `y_stride` the bytes between pixels.
+  void run(const uint8_t* const* pixels, int64_t count, int64_t group, int64_t begin, int64_t end, uint8_t* y,
+           int64_t y_stride) const;
+
+ private:
+  Product(const TileGemm& gemm, const InputForm& input, VectorStage stage, int64_t group_channels)
+      : gemm_(&gemm), input_(input), stage_(std::move(stage)), group_channels_(group_channels) {}
+
+  const TileGemm* gemm_;
+  InputForm input_;
+  VectorStage stage_;
+  int64_t group_channels_;
+  std::vector<PackedWeights> weights_;  // one per group
+};
+
+}  // namespace bittrue

@@ -1,0 +1,45 @@
+// The integer matrix product of the vector paths: a tile of a few pixels (rows of the left matrix) times a few vectors
+// of output channels, over 32-bit words that hold 4 values of a byte or 2 of 16 bits of consecutive k. A word of a
+// pixel is broadcast, multiplied with a vector of weight words (one channel a lane), and all its products are added to
+// the 32-bit sum of the lane, modulo 2^32.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace bittrue {
+
+constexpr int64_t gemm_word_bytes = 4;
+
+struct TileOperands {
+  const uint8_t* const* pixels;  // address of each pixel of the tile
+  const int64_t* segments;       // byte offsets of the runs of words of a pixel
+  int64_t segment_count, segment_words;
+  const int64_t* extras;  // byte offsets of single words of a pixel that are multiplied once more (packed_weights.h)
+  int64_t extra_count;
+  const uint32_t* weights;  // [words of the segments, then of the extras][vectors * lanes]
+  int32_t* sums;            // [pixel][vectors * lanes]
+  int64_t sum_stride;       // between pixels
+};
+
+struct TileGemm {
+  const char* path;
+  int values_per_word;  // 4: unsigned pixels times signed weights; 2: both signed
+  // The instruction for bytes on AVX2 adds two products to a 16-bit value that saturates. It is used where that is
+  // proven not to happen, for the sum of this many words of a segment, which are then widened together. 0: sums have 32
+  // bits.
+  int narrow_words;
+  int lanes;
+  int vectors;       // most of a tile
+  int pixels;        // most of a tile
+  double word_cost;  // time of a word relative to a way of the same path that takes its words one by one, as measured
+  void (*multiply)(const TileOperands& tile, int pixels, int vectors);
+
+  int block_channels() const { return lanes * vectors; }
+};
+
+// All ways of a path; none where this build does not have it.
+const std::vector<TileGemm>& tile_gemms_avx2();
+const std::vector<TileGemm>& tile_gemms_avx512vnni();
+
+}  // namespace bittrue

@@ -1,0 +1,72 @@
+// The loops of a tile, for any instruction set. `Way` has the types and instructions:
+//   Vector, lanes, group; zero(), load(words), store(sums, vector);
+//   add<Words>(sum, pixel bytes, weights[Words]) adds the products of up to `group` consecutive words.
+// The including file is compiled for the instruction set.
+#pragma once
+
+#include "kernels/gemm_i8/tile_gemm.h"
+
+namespace bittrue {
+
+namespace {
+
+template <class Way, int Pixels, int Vectors, int Words>
+inline void multiply_words(const uint8_t* const (&x)[Pixels], int64_t offset, const uint32_t* weights,
+                           typename Way::Vector (&sums)[Pixels][Vectors]) {
+#pragma GCC unroll 4
+  for (int v = 0; v < Vectors; ++v) {
+    typename Way::Vector w[Words];
+#pragma GCC unroll 4
+    for (int i = 0; i < Words; ++i) w[i] = Way::load(weights + (i * Vectors + v) * Way::lanes);
+#pragma GCC unroll 8
+    for (int p = 0; p < Pixels; ++p) sums[p][v] = Way::template add<Words>(sums[p][v], x[p] + offset, w);
+  }
+}
+
+template <class Way, int Pixels, int Vectors>
+void multiply_tile(const TileOperands& tile) {
+  const uint8_t* x[Pixels];
+  typename Way::Vector sums[Pixels][Vectors];
+#pragma GCC unroll 8
+  for (int p = 0; p < Pixels; ++p) {
+    x[p] = tile.pixels[p];
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) sums[p][v] = Way::zero();
+  }
+  constexpr int row = Vectors * Way::lanes;
+  const uint32_t* weights = tile.weights;
+  for (int64_t s = 0; s < tile.segment_count; ++s) {
+    int64_t offset = tile.segments[s], left = tile.segment_words;
+    for (; left >= Way::group; left -= Way::group) {
+      multiply_words<Way, Pixels, Vectors, Way::group>(x, offset, weights, sums);
+      offset += Way::group * gemm_word_bytes;
+      weights += Way::group * row;
+    }
+    if (Way::group > 1)
+      for (; left > 0; --left) {
+        multiply_words<Way, Pixels, Vectors, 1>(x, offset, weights, sums);
+        offset += gemm_word_bytes;
+        weights += row;
+      }
+  }
+  for (int64_t e = 0; e < tile.extra_count; ++e, weights += row)
+    multiply_words<Way, Pixels, Vectors, 1>(x, tile.extras[e], weights, sums);
+#pragma GCC unroll 8
+  for (int p = 0; p < Pixels; ++p)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) Way::store(tile.sums + p * tile.sum_stride + v * Way::lanes, sums[p][v]);
+}
+
+// multiply_tile for the given size, which is at most Pixels x Vectors.
+template <class Way, int Pixels, int Vectors>
+void multiply_any(const TileOperands& tile, int pixels, int vectors) {
+  if constexpr (Vectors > 1)
+    if (vectors < Vectors) return multiply_any<Way, Pixels, Vectors - 1>(tile, pixels, vectors);
+  if constexpr (Pixels > 1)
+    if (pixels < Pixels) return multiply_any<Way, Pixels - 1, Vectors>(tile, pixels, vectors);
+  multiply_tile<Way, Pixels, Vectors>(tile);
+}
+
+}  // namespace
+
+}  // namespace bittrue
