@@ -76,7 +76,7 @@ int64_t PackedWeights::block_vectors(int64_t block) const {
   return std::min<int64_t>(gemm_->vectors, (left + gemm_->lanes - 1) / gemm_->lanes);
 }
 
-void PackedWeights::multiply(int64_t block, const uint8_t* const* pixels, int count, int32_t* sums,
+void PackedWeights::multiply(int64_t block, const uint8_t* const* pixels, int64_t count, int32_t* sums,
                              int64_t sum_stride) const {
   const auto b = static_cast<size_t>(block);
   gemm_->multiply(

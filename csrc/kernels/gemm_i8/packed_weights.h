@@ -39,7 +39,7 @@ class PackedWeights {
   int64_t blocks() const { return static_cast<int64_t>(extras_.size()); }
   int64_t block_vectors(int64_t block) const;
   // Multiplies pixels with one block.
-  void multiply(int64_t block, const uint8_t* const* pixels, int count, int32_t* sums, int64_t sum_stride) const;
+  void multiply(int64_t block, const uint8_t* const* pixels, int64_t count, int32_t* sums, int64_t sum_stride) const;
 
  private:
   PackedWeights(const TileGemm& gemm, int64_t channels, const PixelSegments& segments);

@@ -121,9 +121,7 @@ void Product::run(const uint8_t* const* pixels, int64_t count, int64_t group, in
   const int64_t block = gemm_->block_channels();
   int32_t* sums = scratch<int32_t>(ScratchUse::sums, count * block);
   for (int64_t b = begin; b < end; ++b) {
-    for (int64_t p = 0; p < count; p += gemm_->pixels)
-      weights.multiply(b, pixels + p, static_cast<int>(std::min<int64_t>(gemm_->pixels, count - p)), sums + p * block,
-                       block);
+    weights.multiply(b, pixels, count, sums, block);
     const int64_t channels = std::min(block, group_channels_ - b * block);
     const int64_t channel = group * group_channels_ + b * block;
     stage_.apply_pixels(sums, {count, channel, channels, block, y_stride}, y + channel * stage_.value_bytes());

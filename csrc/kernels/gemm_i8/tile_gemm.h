@@ -1,4 +1,4 @@
-// The integer matrix product of the vector paths: a tile of a few pixels (rows of the left matrix) times a few vectors
+// The integer matrix product of the vector paths: tiles of a few pixels (rows of the left matrix) times a few vectors
 // of output channels, over 32-bit words that hold 4 values of a byte or 2 of 16 bits of consecutive k. A word of a
 // pixel is broadcast, multiplied with a vector of weight words (one channel a lane), and all its products are added to
 // the 32-bit sum of the lane, modulo 2^32.
@@ -12,7 +12,7 @@ namespace bittrue {
 constexpr int64_t gemm_word_bytes = 4;
 
 struct TileOperands {
-  const uint8_t* const* pixels;  // address of each pixel of the tile
+  const uint8_t* const* pixels;  // address of each pixel
   const int64_t* segments;       // byte offsets of the runs of words of a pixel
   int64_t segment_count, segment_words;
   const int64_t* extras;  // byte offsets of single words of a pixel that are multiplied once more (packed_weights.h)
@@ -33,7 +33,7 @@ struct TileGemm {
   int vectors;       // most of a tile
   int pixels;        // most of a tile
   double word_cost;  // time of a word relative to a way of the same path that takes its words one by one, as measured
-  void (*multiply)(const TileOperands& tile, int pixels, int vectors);
+  void (*multiply)(const TileOperands& operands, int64_t pixels, int vectors);  // tile by tile
 
   int block_channels() const { return lanes * vectors; }
 };

@@ -57,7 +57,7 @@ constexpr int tile_pixels = 4, tile_vectors = 2;
 template <class Way>
 constexpr TileGemm way(int values_per_word, int narrow_words, double cost) {
   return {"avx2",       values_per_word, narrow_words, Way::lanes,
-          tile_vectors, tile_pixels,     cost,         multiply_any<Way, tile_pixels, tile_vectors>};
+          tile_vectors, tile_pixels,     cost,         multiply_all<Way, tile_pixels, tile_vectors>};
 }
 
 }  // namespace

@@ -24,19 +24,19 @@ inline void multiply_words(const uint8_t* const (&x)[Pixels], int64_t offset, co
 }
 
 template <class Way, int Pixels, int Vectors>
-void multiply_tile(const TileOperands& tile) {
+inline void multiply_tile(const TileOperands& operands, const uint8_t* const* pixels, int32_t* results) {
   const uint8_t* x[Pixels];
   typename Way::Vector sums[Pixels][Vectors];
 #pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
-    x[p] = tile.pixels[p];
+    x[p] = pixels[p];
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) sums[p][v] = Way::zero();
   }
   constexpr int row = Vectors * Way::lanes;
-  const uint32_t* weights = tile.weights;
-  for (int64_t s = 0; s < tile.segment_count; ++s) {
-    int64_t offset = tile.segments[s], left = tile.segment_words;
+  const uint32_t* weights = operands.weights;
+  for (int64_t s = 0; s < operands.segment_count; ++s) {
+    int64_t offset = operands.segments[s], left = operands.segment_words;
     for (; left >= Way::group; left -= Way::group) {
       multiply_words<Way, Pixels, Vectors, Way::group>(x, offset, weights, sums);
       offset += Way::group * gemm_word_bytes;
@@ -49,22 +49,30 @@ void multiply_tile(const TileOperands& tile) {
         weights += row;
       }
   }
-  for (int64_t e = 0; e < tile.extra_count; ++e, weights += row)
-    multiply_words<Way, Pixels, Vectors, 1>(x, tile.extras[e], weights, sums);
+  for (int64_t e = 0; e < operands.extra_count; ++e, weights += row)
+    multiply_words<Way, Pixels, Vectors, 1>(x, operands.extras[e], weights, sums);
 #pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p)
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) Way::store(tile.sums + p * tile.sum_stride + v * Way::lanes, sums[p][v]);
+    for (int v = 0; v < Vectors; ++v) Way::store(results + p * operands.sum_stride + v * Way::lanes, sums[p][v]);
 }
 
-// multiply_tile for the given size, which is at most Pixels x Vectors.
+// All pixels, in tiles of up to Pixels x Vectors.
 template <class Way, int Pixels, int Vectors>
-void multiply_any(const TileOperands& tile, int pixels, int vectors) {
+void multiply_all(const TileOperands& given, int64_t pixels, int vectors) {
   if constexpr (Vectors > 1)
-    if (vectors < Vectors) return multiply_any<Way, Pixels, Vectors - 1>(tile, pixels, vectors);
-  if constexpr (Pixels > 1)
-    if (pixels < Pixels) return multiply_any<Way, Pixels - 1, Vectors>(tile, pixels, vectors);
-  multiply_tile<Way, Pixels, Vectors>(tile);
+    if (vectors < Vectors) return multiply_all<Way, Pixels, Vectors - 1>(given, pixels, vectors);
+  const TileOperands operands = given;  // a copy, which the sums that are written cannot change
+  int64_t p = 0;
+  for (; p + Pixels <= pixels; p += Pixels)
+    multiply_tile<Way, Pixels, Vectors>(operands, operands.pixels + p, operands.sums + p * operands.sum_stride);
+  if constexpr (Pixels > 1) {
+    if (p == pixels) return;
+    TileOperands rest = operands;
+    rest.pixels += p;
+    rest.sums += p * operands.sum_stride;
+    multiply_all<Way, Pixels - 1, Vectors>(rest, pixels - p, vectors);
+  }
 }
 
 }  // namespace

@@ -57,7 +57,8 @@ struct ByteStore {
         high(_mm256_set1_epi8(static_cast<char>(highest))),
         is_signed(signed_type) {}
 
-  void store(const Values32& values, uint8_t* out) const {
+  // The 32 results in order.
+  __m256i results(const Values32& values) const {
     const __m256i a = _mm256_adds_epi16(_mm256_packs_epi32(values.v[0], values.v[1]), zero_point);
     const __m256i b = _mm256_adds_epi16(_mm256_packs_epi32(values.v[2], values.v[3]), zero_point);
     __m256i bytes;
@@ -67,7 +68,11 @@ struct ByteStore {
       bytes = _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(a, b), low), high);
     // Packing works in 128-bit halves: the order of the 32-bit groups is mended afterwards.
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_permutevar8x32_epi32(bytes, order));
+    return _mm256_permutevar8x32_epi32(bytes, order);
+  }
+
+  void store(const Values32& values, uint8_t* out) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), results(values));
   }
 };
 

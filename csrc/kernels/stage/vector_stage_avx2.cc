@@ -252,36 +252,44 @@ void row(const VectorStageRule& rule, const int32_t* sums, int64_t count, int64_
 
 constexpr int64_t channels_at_once = 16;
 
-// The channels [c, c + size) of all pixels; Full: 16 channels of one byte each.
-template <Kind K, Rounding R, bool Full>
-void pixels_of_vector(const VectorStageRule& rule, const Finish& finish, const StagePixels& at, int64_t c, int64_t size,
-                      const int32_t* sums, uint8_t* out) {
-  const auto requant_of = [&](size_t i) {
-    return Requant8<K, R>(load8(&rule.multiplier[i]), load8(&rule.shift[i]),
-                          K == Kind::float_scale ? _mm256_loadu_ps(&rule.scale[i]) : _mm256_setzero_ps(), rule);
-  };
-  const auto i = static_cast<size_t>(at.first_channel + c);
-  const Requant8<K, R> low = requant_of(i), high = requant_of(i + 8);
-  const __m256i bias_low = load8(&rule.bias[i]), bias_high = load8(&rule.bias[i + 8]);
-  const int64_t bytes = info(rule.type).bits / 8;
-  const auto move = [&](uint8_t* to, const uint8_t* from) {
-    if constexpr (Full)
-      std::memcpy(to, from, channels_at_once);
-    else
-      std::memcpy(to, from, static_cast<size_t>(size * bytes));
-  };
-  for (int64_t p = 0; p < at.pixels; p += 2) {
-    const int64_t q = p + 1 < at.pixels ? p + 1 : p;
-    const int32_t *first = sums + p * at.sum_stride, *second = sums + q * at.sum_stride;
-    uint8_t packed[block * 4];
-    finish.store({{low.apply(_mm256_add_epi32(load8(first), bias_low)),
-                   high.apply(_mm256_add_epi32(load8(first + 8), bias_high)),
-                   low.apply(_mm256_add_epi32(load8(second), bias_low)),
-                   high.apply(_mm256_add_epi32(load8(second + 8), bias_high))}},
-                 packed);
-    move(out + p * at.out_stride, packed);
-    move(out + q * at.out_stride, packed + channels_at_once * bytes);
+// Requantizes 16 channels from channel c on.
+template <Kind K, Rounding R>
+struct Requant16 {
+  Requant8<K, R> low, high;
+  __m256i bias_low, bias_high;
+
+  Requant16(const VectorStageRule& rule, size_t c)
+      : low(eight(rule, c)),
+        high(eight(rule, c + 8)),
+        bias_low(load8(&rule.bias[c])),
+        bias_high(load8(&rule.bias[c + 8])) {}
+
+  static Requant8<K, R> eight(const VectorStageRule& rule, size_t c) {
+    return Requant8<K, R>(load8(&rule.multiplier[c]), load8(&rule.shift[c]),
+                          K == Kind::float_scale ? _mm256_loadu_ps(&rule.scale[c]) : _mm256_setzero_ps(), rule);
   }
+
+  Values32 two_pixels(const int32_t* first, const int32_t* second) const {
+    return {{low.apply(_mm256_add_epi32(load8(first), bias_low)),
+             high.apply(_mm256_add_epi32(load8(first + 8), bias_high)),
+             low.apply(_mm256_add_epi32(load8(second), bias_low)),
+             high.apply(_mm256_add_epi32(load8(second + 8), bias_high))}};
+  }
+};
+
+// 16 channels of one byte at all pixels: the usual case, without a detour through memory.
+template <Kind K, Rounding R>
+void pixels_of_bytes(const Requant16<K, R> requant, const ByteStore bytes, const StagePixels at, const int32_t* sums,
+                     uint8_t* out) {
+  int64_t p = 0;
+  for (; p + 2 <= at.pixels; p += 2, sums += 2 * at.sum_stride, out += 2 * at.out_stride) {
+    const __m256i both = bytes.results(requant.two_pixels(sums, sums + at.sum_stride));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(both));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + at.out_stride), _mm256_extracti128_si256(both, 1));
+  }
+  if (p == at.pixels) return;
+  const __m256i last = bytes.results(requant.two_pixels(sums, sums));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(last));
 }
 
 template <Kind K, Rounding R>
@@ -289,12 +297,18 @@ void pixels(const VectorStageRule& rule, const StagePixels& at, const int32_t* s
   const Finish finish(rule);
   const int64_t bytes = info(rule.type).bits / 8;
   for (int64_t c = 0; c < at.channels; c += channels_at_once) {
-    const int64_t size = at.channels - c;
-    if (size >= channels_at_once && bytes == 1)
-      pixels_of_vector<K, R, true>(rule, finish, at, c, channels_at_once, sums + c, out + c);
-    else
-      pixels_of_vector<K, R, false>(rule, finish, at, c, size < channels_at_once ? size : channels_at_once, sums + c,
-                                    out + c * bytes);
+    const Requant16<K, R> requant(rule, static_cast<size_t>(at.first_channel + c));
+    const int64_t size = at.channels - c < channels_at_once ? at.channels - c : channels_at_once;
+    if (size == channels_at_once && rule.byte_store) {
+      pixels_of_bytes<K, R>(requant, finish.bytes, at, sums + c, out + c);
+      continue;
+    }
+    for (int64_t p = 0; p < at.pixels; ++p) {
+      const int32_t* from = sums + p * at.sum_stride + c;
+      uint8_t packed[block * 4];
+      finish.store(requant.two_pixels(from, from), packed);
+      std::memcpy(out + p * at.out_stride + c * bytes, packed, static_cast<size_t>(size * bytes));
+    }
   }
 }
 
