@@ -4,10 +4,10 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "engine/op.h"
+#include "kernels/gemm_i8/node_operands.h"
 #include "kernels/gemm_i8/packed_weights.h"
 #include "kernels/stage/vector_stage.h"
 
@@ -22,19 +22,6 @@ struct InputForm {
   bool changes(DType type) const { return added != 0 || value_bytes * 8 != info(type).bits; }
 };
 
-// The weights of a node less their zero points, [channel][k].
-struct ProductWeights {
-  std::vector<int16_t> values;
-  int64_t channels = 0;
-  bool fit_bytes = true;
-};
-
-// Weight (channel, k) is element channel * channel_stride + order[k] of `w`, less the zero point of the channel.
-// Nothing if one does not fit 16 bits.
-std::optional<ProductWeights> product_weights(const ConstTensor& w, const std::vector<int64_t>& zero_points,
-                                              int64_t channels, int64_t channel_stride,
-                                              const std::vector<int64_t>& order);
-
 class Product {
  public:
   // `groups` equal parts of the channels have weights of their own; `segments` are those of the first group.
@@ -42,7 +29,7 @@ class Product {
   // uint8 or int16, and the sums plus the bias in input 2 must be exact in 32 bits, unless the accumulator wraps.
   static std::optional<Product> make(const NodeSpec& node, const std::vector<TileGemm>& ways, int64_t zero_point,
                                      bool has_padding, const PixelSegments& segments, int64_t groups,
-                                     const ProductWeights& weights);
+                                     const NodeWeights& weights);
 
   const InputForm& input() const { return input_; }
   int64_t value_bytes() const { return stage_.value_bytes(); }  // of the output
