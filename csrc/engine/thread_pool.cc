@@ -10,6 +10,9 @@ namespace bittrue {
 
 namespace {
 
+// Enough that a thread that ends late holds up the others little.
+constexpr int64_t blocks_per_thread = 8;
+
 // About 50 microseconds.
 constexpr int spins = 1000;
 
@@ -48,7 +51,7 @@ void ThreadPool::parallel_for(int64_t n, int64_t grain, const std::function<void
     const std::lock_guard<std::mutex> lock(mutex_);
     body_ = &body;
     size_ = n;
-    block_ = std::max<int64_t>(grain, (n + 4 * threads() - 1) / (4 * threads()));
+    block_ = std::max<int64_t>(grain, n / (blocks_per_thread * threads()));
     next_ = 0;
     error_ = nullptr;
     ++generation_;

@@ -16,7 +16,8 @@ namespace {
 constexpr int64_t chunk_bytes =
     96 * 1024;  // of the image rows that a chunk of pixels reads: a part of the second-level cache
 constexpr int64_t largest_chunk = 96;  // pixels
-constexpr int64_t jobs_per_thread = 8;
+constexpr int64_t least_chunk = 24;
+constexpr int64_t jobs_per_thread = 4;
 
 class ConvI8 final : public Op {
  public:
@@ -32,7 +33,8 @@ class ConvI8 final : public Op {
     const int64_t y_stride = channels_ * product_.value_bytes();
     const int64_t chunk = chunk_for(context.pool.threads()), chunks = (pixels_ + chunk - 1) / chunk;
     const int64_t wanted = context.pool.threads() == 1 ? 1 : jobs_per_thread * context.pool.threads();
-    const int64_t parts = std::clamp<int64_t>(wanted / (chunks * groups_), 1, product_.blocks());
+    const int64_t parts =
+        std::clamp<int64_t>((wanted + chunks * groups_ - 1) / (chunks * groups_), 1, product_.blocks());
     for (int64_t n = 0; n < out[0].dim(0); ++n) {
       const PixelGrid grid = image_.pixels_of(in[0], n, product_.input(), context.pool);
       uint8_t* y = out[0].data + n * pixels_ * y_stride;
@@ -46,11 +48,13 @@ class ConvI8 final : public Op {
   }
 
  private:
+  // Pixels of a chunk: all chunks are about equally large.
   int64_t chunk_for(int64_t threads) const {
     const int64_t tile = product_.tile_pixels();
-    int64_t chunk = std::min(largest_chunk, chunk_bytes / image_.bytes_per_pixel(product_.input()));
-    if (threads > 1) chunk = std::min(chunk, pixels_ * groups_ / (jobs_per_thread * threads));
-    return std::max(tile, chunk / tile * tile);
+    int64_t most = std::clamp(chunk_bytes / image_.bytes_per_pixel(product_.input()), tile, largest_chunk);
+    if (threads > 1) most = std::min(most, std::max(least_chunk, pixels_ * groups_ / (jobs_per_thread * threads)));
+    const int64_t chunks = (pixels_ + most - 1) / most;
+    return std::min((pixels_ + chunks - 1) / chunks + tile - 1, largest_chunk) / tile * tile;
   }
 
   void run_chunk(const PixelGrid& grid, int64_t first, int64_t count, int64_t group, int64_t part, int64_t parts,

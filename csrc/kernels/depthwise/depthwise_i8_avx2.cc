@@ -1,12 +1,11 @@
-// Depthwise convolution on AVX2. A plane is widened to 16 bits with its padding; vpmaddwd then takes two neighbouring
-// taps of a row at once: loaded at even offsets it gives the outputs 0, 2, 4, .., at odd offsets the outputs 1, 3, 5,
-// .. With stride 2 the even ones are all there are.
+// Depthwise convolution on AVX2: vectors of 16 channels of a pixel. Two taps of a channel stand side by side as 16-bit
+// values, which vpmaddwd multiplies and adds.
 #include <algorithm>
 #include <cstring>
 
+#include "arith/saturate.h"
 #include "engine/stage_attributes.h"
-#include "kernels/conv_i8/padded_image.h"
-#include "kernels/gemm_i8/word_operands.h"
+#include "kernels/gemm_i8/node_operands.h"
 #include "kernels/path.h"
 #include "kernels/scratch.h"
 #include "kernels/stage/vector_stage.h"
@@ -23,83 +22,52 @@ namespace bittrue {
 
 namespace {
 
+constexpr int64_t block = 16;  // channels
+
 struct TapRows {
-  const int32_t* pairs;  // [kh][pairs of taps], the second tap of a last pair may be zero
-  int kh, row_pairs;
-  int64_t row_stride;  // between the rows of two taps
+  const uint8_t* const* rows;  // of the kernel, at the first column of the window of the first pixel
+  int kh, kw;
+  int64_t column, pixel;   // bytes between taps of a row, and between output pixels
+  const int16_t* weights;  // [pair of taps][tap of the pair in 16 channels, in the order of unpacking]
 };
 
-__m256i load16(const int16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+template <bool Signed>
+inline __m256i widen(const uint8_t* x) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+  return Signed ? _mm256_cvtepi8_epi16(bytes) : _mm256_cvtepu8_epi16(bytes);
+}
 
-// Widens n bytes, and writes zeros up to the next multiple of 16. `readable` bytes may be read.
-void widen_row(const uint8_t* x, int64_t n, int64_t readable, bool is_signed, int16_t zero_point, int16_t* to) {
-  const __m256i zero = _mm256_set1_epi16(zero_point);
-  const __m256i lane = _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  for (int64_t i = 0; i < n; i += 16) {
-    uint8_t copy[16] = {};
-    const uint8_t* from = x + i;
-    if (i + 16 > readable) {
-      std::memcpy(copy, from, static_cast<size_t>(readable - i));
-      from = copy;
+inline __m256i load16(const int16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+
+// sums[p * block + c] for `pixels` pixels. `Height` and `Width` are the sizes of the kernel, or 0 for any.
+template <bool Signed, int Height, int Width>
+void sum_taps(const TapRows& taps, int64_t pixels, int32_t* sums) {
+  const int kh = Height ? Height : taps.kh, kw = Width ? Width : taps.kw, count = kh * kw;
+  const uint8_t* const* rows = taps.rows;
+  const int64_t column = taps.column, pixel = taps.pixel;
+  const int16_t* weights = taps.weights;
+  for (int64_t p = 0; p < pixels; ++p) {
+    __m256i low = _mm256_setzero_si256(), high = low;
+#pragma GCC unroll 13
+    for (int t = 0; t < count; t += 2) {
+      const __m256i a = widen<Signed>(rows[t / kw] + t % kw * column + p * pixel);
+      const int u = t + 1;
+      const __m256i b = u < count ? widen<Signed>(rows[u / kw] + u % kw * column + p * pixel) : _mm256_setzero_si256();
+      const int16_t* w = weights + t * block;
+      low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), load16(w)));
+      high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), load16(w + block)));
     }
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-    __m256i wide = _mm256_sub_epi16(is_signed ? _mm256_cvtepi8_epi16(bytes) : _mm256_cvtepu8_epi16(bytes), zero);
-    if (i + 16 > n)
-      wide = _mm256_and_si256(wide, _mm256_cmpgt_epi16(_mm256_set1_epi16(static_cast<int16_t>(n - i)), lane));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), wide);
+    auto* to = reinterpret_cast<__m256i*>(sums + p * block);
+    _mm256_storeu_si256(to, _mm256_permute2x128_si256(low, high, 0x20));
+    _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(low, high, 0x31));
   }
 }
 
-// `Rows` and `Pairs` are the sizes of the taps, or 0 for any.
-template <int Rows, int Pairs>
-void sums_stride1(const TapRows& taps, const int16_t* x, int64_t count, int32_t* sums) {
-  const int rows = Rows ? Rows : taps.kh, pairs = Pairs ? Pairs : taps.row_pairs;
-  for (int64_t i = 0; i < count; i += 16) {
-    __m256i even = _mm256_setzero_si256(), odd = _mm256_setzero_si256();
-#pragma GCC unroll 5
-    for (int ky = 0; ky < rows; ++ky) {
-      const int16_t* row = x + i + ky * taps.row_stride;
-#pragma GCC unroll 3
-      for (int j = 0; j < pairs; ++j) {
-        const __m256i w = _mm256_set1_epi32(taps.pairs[ky * pairs + j]);
-        even = _mm256_add_epi32(even, _mm256_madd_epi16(load16(row + 2 * j), w));
-        odd = _mm256_add_epi32(odd, _mm256_madd_epi16(load16(row + 2 * j + 1), w));
-      }
-    }
-    const __m256i low = _mm256_unpacklo_epi32(even, odd), high = _mm256_unpackhi_epi32(even, odd);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + i), _mm256_permute2x128_si256(low, high, 0x20));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + i + 8), _mm256_permute2x128_si256(low, high, 0x31));
-  }
-}
-
-template <int Rows, int Pairs>
-void sums_stride2(const TapRows& taps, const int16_t* x, int64_t count, int32_t* sums) {
-  const int rows = Rows ? Rows : taps.kh, pairs = Pairs ? Pairs : taps.row_pairs;
-  for (int64_t i = 0; i < count; i += 8) {
-    __m256i sum = _mm256_setzero_si256();
-#pragma GCC unroll 5
-    for (int ky = 0; ky < rows; ++ky) {
-      const int16_t* row = x + 2 * i + ky * taps.row_stride;
-#pragma GCC unroll 3
-      for (int j = 0; j < pairs; ++j) {
-        const __m256i w = _mm256_set1_epi32(taps.pairs[ky * pairs + j]);
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load16(row + 2 * j), w));
-      }
-    }
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + i), sum);
-  }
-}
-
-void row_sums(const TapRows& taps, int64_t stride, const int16_t* x, int64_t count, int32_t* sums) {
-  const bool three = taps.kh == 3 && taps.row_pairs == 2, five = taps.kh == 5 && taps.row_pairs == 3;
-  if (stride == 1) {
-    if (three) return sums_stride1<3, 2>(taps, x, count, sums);
-    if (five) return sums_stride1<5, 3>(taps, x, count, sums);
-    return sums_stride1<0, 0>(taps, x, count, sums);
-  }
-  if (three) return sums_stride2<3, 2>(taps, x, count, sums);
-  if (five) return sums_stride2<5, 3>(taps, x, count, sums);
-  sums_stride2<0, 0>(taps, x, count, sums);
+template <bool Signed>
+void sum_taps(const TapRows& taps, int64_t pixels, int32_t* sums) {
+  if (taps.kh == 3 && taps.kw == 3) return sum_taps<Signed, 3, 3>(taps, pixels, sums);
+  if (taps.kh == 5 && taps.kw == 5) return sum_taps<Signed, 5, 5>(taps, pixels, sums);
+  sum_taps<Signed, 0, 0>(taps, pixels, sums);
 }
 
 }  // namespace
@@ -112,127 +80,129 @@ namespace bittrue {
 
 namespace {
 
-constexpr int64_t sums_at_once = 2048;  // of one channel, so that they stay in the first-level cache
-constexpr int64_t slack = 64;           // elements that the vectors may read or write too far
+constexpr int64_t chunk_bytes = 64 * 1024;  // of the input rows of a chunk of output rows
+constexpr int64_t jobs_per_thread = 4;
+constexpr int64_t largest_kernel_rows = 64;
 
 class DepthwiseI8Avx2 final : public Op {
  public:
-  DepthwiseI8Avx2(const NodeSpec& node, const WordOperands& operands, std::vector<int32_t> pairs)
+  DepthwiseI8Avx2(const NodeSpec& node, VectorStage stage, std::vector<int16_t> weights)
       : window_(read_window(node, {node.inputs[1]->shape[2], node.inputs[1]->shape[3]})),
-        multiplicity_(node.outputs[0]->shape[1] / node.inputs[0]->shape[1]),
-        x_zero_point_(static_cast<int16_t>(node.attributes.integer("x_zero_point", 0))),
+        C_(node.inputs[0]->shape[1]),
+        H_(node.inputs[0]->shape[2]),
+        W_(node.inputs[0]->shape[3]),
+        OH_(node.outputs[0]->shape[2]),
+        OW_(node.outputs[0]->shape[3]),
+        reach_w_((OW_ - 1) * window_.stride_w + (window_.kw - 1) * window_.dilation_w + 1),
         is_signed_(node.inputs[0]->dtype == DType::int8),
-        image_(window_, node.inputs[0]->shape[1], node.inputs[0]->shape[2], node.inputs[0]->shape[3],
-               node.outputs[0]->shape[2], node.outputs[0]->shape[3]),
-        stage_(read_output_stage(node, node.outputs[0]->shape[1]), operands.bias, operands.largest,
-               node.outputs[0]->dtype),
-        pairs_(std::move(pairs)) {}
+        padding_(static_cast<uint8_t>(node.attributes.integer("x_zero_point", 0))),
+        stage_(std::move(stage)),
+        weights_(std::move(weights)) {}
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
-    const int64_t OC = out[0].dim(1), OH = out[0].dim(2), OW = out[0].dim(3), bytes = stage_.value_bytes();
-    context.pool.parallel_for(out[0].dim(0) * OC, 65536 / (OH * OW) / 8 + 1, [&](int64_t begin, int64_t end) {
-      int64_t filled = -1;
-      int16_t* plane = scratch<int16_t>(ScratchUse::image, image_.plane() + slack);
-      std::memset(plane, 0, static_cast<size_t>(image_.plane() + slack) * sizeof(int16_t));  // the padding stays zero
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t x_plane = i / multiplicity_;
-        const int64_t x_bytes = image_.height * image_.width;
-        if (x_plane != filled) fill(in[0].data + x_plane * x_bytes, in[0].elements() - x_plane * x_bytes, plane);
-        filled = x_plane;
-        one_plane(plane, i % OC, OH, OW, out[0].data + i * OH * OW * bytes);
-      }
+    const int64_t rows = out[0].dim(0) * OH_, threads = context.pool.threads();
+    const int64_t fitting = std::max<int64_t>(1, chunk_bytes / (reach_w_ * C_ * window_.stride_h));
+    const int64_t chunk = threads == 1 ? fitting : std::min(fitting, rows / (jobs_per_thread * threads) + 1);
+    context.pool.parallel_for((rows + chunk - 1) / chunk, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t job = begin; job < end; ++job)
+        for (int64_t row = job * chunk; row < std::min(rows, (job + 1) * chunk);) {
+          const int64_t n = row / OH_, oy = row % OH_;
+          const int64_t count = std::min({OH_ - oy, (job + 1) * chunk - row, rows - row});
+          run_rows(in[0].data + n * H_ * W_ * C_, oy, count,
+                   out[0].data + (n * OH_ + oy) * OW_ * C_ * stage_.value_bytes());
+          row += count;
+        }
     });
   }
 
  private:
-  // The zeros that a row writes beyond its end are padding, or are overwritten by the next row.
-  void fill(const uint8_t* x, int64_t readable, int16_t* plane) const {
-    const int64_t left = std::max<int64_t>(image_.pad_left, 0), skip = std::max<int64_t>(-image_.pad_left, 0);
-    const int64_t size = std::min(image_.padded_width - left, image_.width - skip);
-    if (size <= 0) return;
-    for (int64_t py = 0; py < image_.padded_height; ++py) {
-      const int64_t iy = py - image_.pad_top;
-      if (iy < 0 || iy >= image_.height) continue;
-      const int64_t from = iy * image_.width + skip;
-      widen_row(x + from, size, readable - from, is_signed_, x_zero_point_, plane + py * image_.padded_width + left);
-    }
+  int64_t first_row(int64_t oy) const { return oy * window_.stride_h - window_.pad_top; }
+
+  // Output rows [oy, oy + count) of one image.
+  void run_rows(const uint8_t* x, int64_t oy, int64_t count, uint8_t* y) const {
+    const int64_t first = first_row(oy),
+                  reach = (count - 1) * window_.stride_h + (window_.kh - 1) * window_.dilation_h + 1;
+    const bool inside = first >= 0 && first + reach <= H_ && window_.pad_left <= 0 && reach_w_ - window_.pad_left <= W_;
+    const int64_t row_bytes = (inside ? W_ : reach_w_) * C_;
+    const uint8_t* source = inside ? x + (first * W_ - window_.pad_left) * C_ : padded_rows(x, first, reach);
+    int32_t* sums = scratch<int32_t>(ScratchUse::sums, OW_ * block);
+    const int64_t pairs = (window_.taps() + 1) / 2, bytes = stage_.value_bytes();
+    for (int64_t r = 0; r < count; ++r, y += OW_ * C_ * bytes)
+      for (int64_t c = 0; c < C_; c += block) {
+        const uint8_t* rows[largest_kernel_rows];
+        for (int64_t ky = 0; ky < window_.kh; ++ky)
+          rows[ky] = source + (r * window_.stride_h + ky * window_.dilation_h) * row_bytes + c;
+        const TapRows taps{rows,
+                           static_cast<int>(window_.kh),
+                           static_cast<int>(window_.kw),
+                           window_.dilation_w * C_,
+                           window_.stride_w * C_,
+                           weights_.data() + c * 2 * pairs};
+        if (is_signed_)
+          sum_taps<true>(taps, OW_, sums);
+        else
+          sum_taps<false>(taps, OW_, sums);
+        stage_.apply_pixels(sums, {OW_, c, std::min(block, C_ - c), block, C_ * bytes}, y + c * bytes);
+      }
   }
 
-  void one_plane(const int16_t* plane, int64_t oc, int64_t OH, int64_t OW, uint8_t* y) const {
-    const auto row_pairs = static_cast<int>((window_.kw + 1) / 2);
-    const TapRows taps{pairs_.data() + oc * window_.kh * row_pairs, static_cast<int>(window_.kh), row_pairs,
-                       window_.dilation_h * image_.padded_width};
-    // With strides of 1 several rows are one run, whose outputs at the row ends are dropped.
-    const bool flat = window_.stride_h == 1 && window_.stride_w == 1;
-    const int64_t pitch = flat ? image_.padded_width : (OW + 7) / 8 * 8, bytes = stage_.value_bytes();
-    const int64_t rows_at_once = std::max<int64_t>(1, sums_at_once / pitch);
-    const int64_t largest = std::min(rows_at_once, OH) * pitch + slack;
-    int32_t* sums = scratch<int32_t>(ScratchUse::sums, largest);
-    uint8_t* values = scratch_bytes(ScratchUse::rows, largest * bytes);
-    for (int64_t oy = 0; oy < OH; oy += rows_at_once) {
-      const int64_t rows = std::min(rows_at_once, OH - oy), count = (rows - 1) * pitch + OW;
-      const int16_t* from = plane + oy * window_.stride_h * image_.padded_width;
-      if (flat) {
-        row_sums(taps, 1, from, count, sums);
-      } else {
-        for (int64_t r = 0; r < rows; ++r)
-          row_sums(taps, window_.stride_w, from + r * window_.stride_h * image_.padded_width, OW, sums + r * pitch);
-      }
-      uint8_t* to = y + oy * OW * bytes;
-      if (pitch == OW) {
-        stage_.apply_row(sums, count, oc, to);
-        continue;
-      }
-      stage_.apply_row(sums, count, oc, values);
-      copy_rows(values, pitch * bytes, OW * bytes, rows, (OH - oy) * OW * bytes, to);
+  // Copies of the rows [first, first + count) with their padding.
+  const uint8_t* padded_rows(const uint8_t* x, int64_t first, int64_t count) const {
+    const int64_t left = std::clamp<int64_t>(window_.pad_left, 0, reach_w_),
+                  skipped = std::max<int64_t>(-window_.pad_left, 0);
+    const int64_t middle = std::clamp<int64_t>(W_ - skipped, 0, reach_w_ - left);
+    uint8_t* copy = scratch_bytes(ScratchUse::image, count * reach_w_ * C_);
+    uint8_t* to = copy;
+    for (int64_t iy = first; iy < first + count; ++iy, to += reach_w_ * C_) {
+      const bool is_row = iy >= 0 && iy < H_;
+      std::memset(to, padding_, static_cast<size_t>((is_row ? left : reach_w_) * C_));
+      if (!is_row) continue;
+      std::memcpy(to + left * C_, x + (iy * W_ + skipped) * C_, static_cast<size_t>(middle * C_));
+      std::memset(to + (left + middle) * C_, padding_, static_cast<size_t>((reach_w_ - left - middle) * C_));
     }
-  }
-
-  // Drops what lies between the rows. Whole chunks are copied where the next row, or a later one, mends the excess.
-  static void copy_rows(const uint8_t* values, int64_t pitch, int64_t size, int64_t rows, int64_t room, uint8_t* to) {
-    constexpr int64_t chunk = 16;
-    for (int64_t r = 0; r < rows; ++r, values += pitch, to += size, room -= size) {
-      if (size + chunk > room) {
-        std::memcpy(to, values, static_cast<size_t>(size));
-        continue;
-      }
-      for (int64_t i = 0; i < size; i += chunk) std::memcpy(to + i, values + i, chunk);
-    }
+    return copy;
   }
 
   Window window_;
-  int64_t multiplicity_;
-  int16_t x_zero_point_;
+  int64_t C_, H_, W_, OH_, OW_;
+  int64_t reach_w_;  // columns from the first that a window reads to the last
   bool is_signed_;
-  PaddedImage image_;
+  uint8_t padding_;
   VectorStage stage_;
-  std::vector<int32_t> pairs_;  // [channel][kh][pairs of taps]
+  std::vector<int16_t> weights_;  // [block of channels], then as in TapRows
 };
+
+// Unpacking takes four channels from each half of the vectors of two taps.
+int64_t unpacked_place(int64_t channel) { return channel / 4 % 2 * block + channel / 8 * 8 + channel % 4 * 2; }
 
 }  // namespace
 
 std::unique_ptr<Op> make_kernel_depthwise_i8_avx2(const NodeSpec& node) {
   const ConstTensor w = node.constant(1);
   if (!path_available("avx2") || !w.present() || w.elements() == 0 || node.outputs[0]->elements() == 0) return nullptr;
-  const Window window = read_window(node, {w.dim(2), w.dim(3)});
-  if (w.dim(1) != 1 || node.attributes.integer("group", 1) != node.inputs[0]->shape[1]) return nullptr;
-  if (window.dilation_w != 1 || window.stride_w > 2) return nullptr;
-  const std::vector<int64_t> w_zero_point = node.attributes.integers("w_zero_point", {0});
-  const auto value = [&](int64_t oc, int64_t tap) {
-    return load_int(w, oc * window.taps() + tap) - Requantizer::at(w_zero_point, oc);
-  };
-  const auto operands = word_operands(node, *word_gemm_avx2(), node.attributes.integer("x_zero_point", 0), w.dim(0),
-                                      window.taps(), value);
-  if (!operands) return nullptr;
-  std::vector<int32_t> pairs;
-  for (int64_t oc = 0; oc < w.dim(0); ++oc)
-    for (int64_t ky = 0; ky < window.kh; ++ky)
-      for (int64_t kx = 0; kx < window.kw; kx += 2) {
-        const auto low = static_cast<uint16_t>(value(oc, ky * window.kw + kx));
-        const auto high = static_cast<uint16_t>(kx + 1 < window.kw ? value(oc, ky * window.kw + kx + 1) : 0);
-        pairs.push_back(static_cast<int32_t>(uint32_t(high) << 16 | low));
-      }
-  return std::make_unique<DepthwiseI8Avx2>(node, *operands, std::move(pairs));
+  const int64_t C = w.dim(0), taps = w.dim(2) * w.dim(3), zero_point = node.attributes.integer("x_zero_point", 0);
+  if (w.dim(1) != 1 || node.inputs[0]->shape[1] != C || node.attributes.integer("group", 1) != C) return nullptr;
+  const DTypeInfo& type = info(node.inputs[0]->dtype);
+  if (type.bits != 8 || zero_point < type.min || zero_point > type.max || w.dim(2) > largest_kernel_rows)
+    return nullptr;
+  std::vector<int64_t> order;
+  for (int64_t tap = 0; tap < taps; ++tap) order.push_back(tap);
+  const auto weights = node_weights(w, node.attributes.integers("w_zero_point", {0}), C, taps, order);
+  if (!weights) return nullptr;
+  const auto sums = node_sums(node, *weights, zero_point);
+  if (!sums) return nullptr;
+  const int64_t pairs = (taps + 1) / 2;
+  std::vector<int16_t> packed(static_cast<size_t>((C + block - 1) / block * pairs * 2 * block));
+  std::vector<int32_t> bias;  // x is multiplied where x - zero_point is meant
+  for (int64_t c = 0; c < C; ++c) {
+    for (int64_t tap = 0; tap < taps; ++tap)
+      packed[static_cast<size_t>((c / block * pairs + tap / 2) * 2 * block + unpacked_place(c % block) + tap % 2)] =
+          weights->values[static_cast<size_t>(c * taps + tap)];
+    const auto i = static_cast<size_t>(c);
+    bias.push_back(static_cast<int32_t>(wrap(sums->bias[i] - zero_point * sums->weights[i], 32)));
+  }
+  return std::make_unique<DepthwiseI8Avx2>(
+      node, VectorStage(read_output_stage(node, C), bias, sums->largest, node.outputs[0]->dtype), std::move(packed));
 }
 
 }  // namespace bittrue
