@@ -85,6 +85,14 @@ void PackedWeights::multiply(int64_t block, const uint8_t* const* pixels, int64_
       count, static_cast<int>(block_vectors(block)));
 }
 
+void PackedWeights::add_word(int64_t block, int64_t word, const uint8_t* values, int32_t* sums) const {
+  const int64_t row = block_vectors(block) * gemm_->lanes;
+  const auto* weights =
+      reinterpret_cast<const int8_t*>(words_.data() + starts_[static_cast<size_t>(block)] + word * row);
+  for (int64_t c = 0; c < row; ++c, weights += 4)
+    sums[c] += values[0] * weights[0] + values[1] * weights[1] + values[2] * weights[2] + values[3] * weights[3];
+}
+
 bool PackedWeights::pack_block(const int16_t* weights, int64_t block, int64_t largest_x) {
   const int64_t row = block_vectors(block) * gemm_->lanes, first = block * gemm_->block_channels();
   const int64_t channels = std::min(row, channels_ - first), length = segments_.length;
@@ -103,7 +111,7 @@ bool PackedWeights::pack_block(const int16_t* weights, int64_t block, int64_t la
     return true;
   }
   const int group_words = std::max(gemm_->narrow_words, 1);
-  const int64_t limit = gemm_->narrow_words > 0 ? narrow_limit(largest_x) : INT64_MAX;
+  const int64_t limit = gemm_->narrow_words > 0 && !gemm_->checks_pixels ? narrow_limit(largest_x) : INT64_MAX;
   std::vector<uint32_t> extra_words;
   for (int64_t s = 0; s < count; ++s)
     for (int64_t k = 0; k < segment_words;) {
@@ -149,10 +157,11 @@ const TileGemm* PackedWeights::choose(const std::vector<const TileGemm*>& ways, 
   const TileGemm* best = nullptr;
   double best_cost = 0;
   for (const TileGemm* way : ways) {
+    if (way->checks_pixels && segments.offsets.size() > 1) continue;
     const int64_t words = segments.words(*way), group = std::max(way->narrow_words, 1);
     double cost = static_cast<double>(segments.offsets.size()) *
                   (way->word_cost * static_cast<double>(words / group * group) + static_cast<double>(words % group));
-    if (way->narrow_words > 0) {
+    if (way->narrow_words > 0 && !way->checks_pixels) {
       const auto packed = pack(*way, weights, std::min<int64_t>(channels, way->block_channels()), segments, largest_x);
       if (!packed) continue;
       cost += static_cast<double>(packed->extras_[0].size());

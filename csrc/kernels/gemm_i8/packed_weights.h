@@ -38,6 +38,9 @@ class PackedWeights {
 
   int64_t blocks() const { return static_cast<int64_t>(extras_.size()); }
   int64_t block_vectors(int64_t block) const;
+  const PixelSegments& segments() const { return segments_; }
+  // Adds the products of the four bytes of one word of a pixel with one block to its sums.
+  void add_word(int64_t block, int64_t word, const uint8_t* values, int32_t* sums) const;
   // Multiplies pixels with one block.
   void multiply(int64_t block, const uint8_t* const* pixels, int64_t count, int32_t* sums, int64_t sum_stride) const;
 

@@ -9,6 +9,7 @@
 #include "engine/op.h"
 #include "kernels/gemm_i8/node_operands.h"
 #include "kernels/gemm_i8/packed_weights.h"
+#include "kernels/gemm_i8/small_pixels.h"
 #include "kernels/stage/vector_stage.h"
 
 namespace bittrue {
@@ -42,13 +43,21 @@ class Product {
            int64_t y_stride) const;
 
  private:
-  Product(const TileGemm& gemm, const InputForm& input, VectorStage stage, int64_t group_channels)
-      : gemm_(&gemm), input_(input), stage_(std::move(stage)), group_channels_(group_channels) {}
+  Product(const TileGemm& gemm, const InputForm& input, VectorStage stage, int64_t group_channels, int64_t pair_limit)
+      : gemm_(&gemm),
+        input_(input),
+        stage_(std::move(stage)),
+        group_channels_(group_channels),
+        pair_limit_(pair_limit) {}
+
+  void add_the_rest(const SmallPixels& small, const PackedWeights& weights, int64_t b, int64_t count,
+                    int32_t* sums) const;
 
   const TileGemm* gemm_;
   InputForm input_;
   VectorStage stage_;
   int64_t group_channels_;
+  int64_t pair_limit_;                  // of the sum of two neighbouring values of a pixel, where pixels are checked
   std::vector<PackedWeights> weights_;  // one per group
 };
 

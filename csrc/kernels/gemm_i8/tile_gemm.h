@@ -29,6 +29,8 @@ struct TileGemm {
   // proven not to happen, for the sum of this many words of a segment, which are then widened together. 0: sums have 32
   // bits.
   int narrow_words;
+  // Not the weights but the values of the pixels are kept so small that nothing saturates (small_pixels.h).
+  bool checks_pixels;
   int lanes;
   int vectors;       // most of a tile
   int pixels;        // most of a tile

@@ -55,17 +55,24 @@ struct Halves : Avx2 {
 constexpr int tile_pixels = 4, tile_vectors = 2;
 
 template <class Way>
-constexpr TileGemm way(int values_per_word, int narrow_words, double cost) {
-  return {"avx2",       values_per_word, narrow_words, Way::lanes,
-          tile_vectors, tile_pixels,     cost,         multiply_all<Way, tile_pixels, tile_vectors>};
+constexpr TileGemm way(int values_per_word, int narrow_words, bool checks_pixels, double cost) {
+  return {"avx2",
+          values_per_word,
+          narrow_words,
+          checks_pixels,
+          Way::lanes,
+          tile_vectors,
+          tile_pixels,
+          cost,
+          multiply_all<Way, tile_pixels, tile_vectors>};
 }
 
 }  // namespace
 
 const std::vector<TileGemm>& tile_gemms_avx2() {
-  static const std::vector<TileGemm> ways = {way<Bytes<4>>(4, 4, 0.70), way<Bytes<3>>(4, 3, 0.74),
-                                             way<Bytes<2>>(4, 2, 0.83), way<Bytes<1>>(4, 1, 1.0),
-                                             way<Halves>(2, 0, 0.62)};
+  static const std::vector<TileGemm> ways = {way<Bytes<4>>(4, 4, false, 0.80), way<Bytes<3>>(4, 3, false, 0.80),
+                                             way<Bytes<2>>(4, 2, false, 0.86), way<Bytes<1>>(4, 1, false, 1.0),
+                                             way<Bytes<1>>(4, 1, true, 1.06),  way<Halves>(2, 0, false, 0.62)};
   return ways;
 }
 
