@@ -132,3 +132,45 @@ def test_fully_connected(n: int, k: int) -> None:
         attrs = rule | {"multiplier": rng.integers(2**30, 2**31, n).tolist(), "shift": rng.integers(40, 46, n).tolist()}
         graph.nodes = [Node("MatMul", "fc", ["a", "b", "c"], ["y"], attrs, "bittrue")]
         assert_paths_agree(graph, {"a": bytes_of(rng, "int8", (m, k), k > 64)})
+
+
+@pytest.mark.parametrize("group", [1, 2, 6])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (3, 2), (4, 4)])
+@pytest.mark.parametrize("kernel", [(2, 2), (4, 4), (3, 3), (5, 4)])
+def test_transposed(group: int, strides: tuple[int, int], kernel: tuple[int, int]) -> None:
+    ic, oc, size = 12, 18, (5, 7)
+    for seed, pads in enumerate([(0, 0, 0, 0), (1, 1, 1, 1), (0, 1, 2, 0)]):
+        shape = tuple(
+            (size[i] - 1) * strides[i] + kernel[i] - pads[i] - pads[i + 2] + seed % 2 * (strides[i] - 1)
+            for i in range(2)
+        )
+        if min(shape) < 1:
+            continue
+        rng = np.random.default_rng(seed)
+        dtype = ("int8", "uint8")[seed % 2]
+        graph = Graph("deconv", inputs=["x"], outputs=["y"])
+        graph.types |= {"x": TensorType(dtype, (2, ic, *size)), "y": TensorType("int8", (2, oc, *shape))}
+        graph.add_constant("w", bytes_of(rng, "int8", (ic, oc // group, *kernel), seed == 2))
+        graph.add_constant("b", rng.integers(-30000, 30000, oc).astype(np.int32))
+        attrs = {"strides": list(strides), "pads": list(pads), "group": group, "x_zero_point": 3 * seed}
+        rule = {"acc": "wrap32", **REQUANTS[seed]}
+        graph.nodes = [Node("ConvTranspose2d", "deconv", ["x", "w", "b"], ["y"], attrs | rule, "bittrue")]
+        assert_paths_agree(graph, {"x": bytes_of(rng, dtype, (2, ic, *size), seed == 2)})
+
+
+@pytest.mark.parametrize(
+    "x_dtype, w_dtype, largest", [("int16", "int8", 127), ("int16", "int16", 700), ("uint8", "int4", 7)]
+)
+def test_wide_and_narrow_types(x_dtype: str, w_dtype: str, largest: int) -> None:
+    rng = np.random.default_rng(largest)
+    for kernel, pads in (((1, 1), (0, 0, 0, 0)), ((3, 3), (1, 1, 1, 1))):
+        graph = Graph("conv", inputs=["x"], outputs=["y"])
+        graph.types |= {"x": TensorType(x_dtype, (1, 13, 9, 9)), "y": TensorType("int16", (1, 21, 9, 9))}
+        graph.types["w"] = TensorType(w_dtype, (21, 13, *kernel))
+        graph.constants["w"] = rng.integers(-largest, largest + 1, (21, 13, *kernel)).astype(
+            np.int16 if w_dtype == "int16" else np.int8
+        )
+        rule = {"requant": "multiplier_shift", "multiplier": [1518500250], "shift": [45], "zero_point": 3}
+        graph.nodes = [Node("Conv2d", "conv", ["x", "w"], ["y"], {"pads": list(pads)} | rule, "bittrue")]
+        info = np.iinfo(x_dtype)
+        assert_paths_agree(graph, {"x": rng.integers(info.min, info.max + 1, (1, 13, 9, 9)).astype(x_dtype)})

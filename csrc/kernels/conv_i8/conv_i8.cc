@@ -85,7 +85,8 @@ std::unique_ptr<Op> make(const NodeSpec& node, const std::vector<TileGemm>& ways
   std::vector<int64_t> order;  // taps, then channels
   for (int64_t tap = 0; tap < window.taps(); ++tap)
     for (int64_t ic = 0; ic < IC; ++ic) order.push_back(ic * window.taps() + tap);
-  const auto weights = node_weights(w, node.attributes.integers("w_zero_point", {0}), OC, IC * window.taps(), order);
+  const auto weights =
+      node_weights(w, node.attributes.integers("w_zero_point", {0}), steps(OC, IC * window.taps()), order);
   if (!weights) return nullptr;
   auto product = Product::make(node, ways, node.attributes.integer("x_zero_point", 0), image.has_padding(),
                                image.segments(groups), groups, *weights);

@@ -166,7 +166,8 @@ std::unique_ptr<Op> make(const NodeSpec& node, const std::vector<TileGemm>& ways
   std::vector<int64_t> order;  // taps, then channels
   for (int64_t tap = 0; tap < 9; ++tap)
     for (int64_t ic = 0; ic < w.dim(1); ++ic) order.push_back(ic * 9 + tap);
-  const auto weights = node_weights(w, node.attributes.integers("w_zero_point", {0}), w.dim(0), w.dim(1) * 9, order);
+  const auto weights =
+      node_weights(w, node.attributes.integers("w_zero_point", {0}), steps(w.dim(0), w.dim(1) * 9), order);
   if (!weights || largest_x * winograd::input_growth > INT16_MAX) return nullptr;
   if (weights->largest * winograd::weight_growth > INT16_MAX) return nullptr;
   const auto sums = node_sums(node, *weights, zero_point);

@@ -185,9 +185,7 @@ std::unique_ptr<Op> make_kernel_depthwise_i8_avx2(const NodeSpec& node) {
   const DTypeInfo& type = info(node.inputs[0]->dtype);
   if (type.bits != 8 || zero_point < type.min || zero_point > type.max || w.dim(2) > largest_kernel_rows)
     return nullptr;
-  std::vector<int64_t> order;
-  for (int64_t tap = 0; tap < taps; ++tap) order.push_back(tap);
-  const auto weights = node_weights(w, node.attributes.integers("w_zero_point", {0}), C, taps, order);
+  const auto weights = node_weights(w, node.attributes.integers("w_zero_point", {0}), steps(C, taps), steps(taps, 1));
   if (!weights) return nullptr;
   const auto sums = node_sums(node, *weights, zero_point);
   if (!sums) return nullptr;

@@ -51,9 +51,7 @@ std::unique_ptr<Op> make(const NodeSpec& node, const std::vector<TileGemm>& ways
     return nullptr;
   if (node.outputs[0]->elements() == 0) return nullptr;
   const int64_t K = b.dim(0), N = b.dim(1);
-  std::vector<int64_t> order;
-  for (int64_t k = 0; k < K; ++k) order.push_back(k * N);
-  const auto weights = node_weights(b, node.attributes.integers("b_zero_point", {0}), N, 1, order);
+  const auto weights = node_weights(b, node.attributes.integers("b_zero_point", {0}), steps(N, 1), steps(K, N));
   if (!weights) return nullptr;
   auto product = Product::make(node, ways, node.attributes.integer("a_zero_point", 0), false, {{0}, K}, 1, *weights);
   return product ? std::make_unique<MatMulI8>(node, std::move(*product)) : nullptr;

@@ -8,17 +8,23 @@
 
 namespace bittrue {
 
-std::optional<NodeWeights> node_weights(const ConstTensor& w, const std::vector<int64_t>& zero_points, int64_t channels,
-                                        int64_t channel_stride, const std::vector<int64_t>& order) {
+std::vector<int64_t> steps(int64_t count, int64_t step) {
+  std::vector<int64_t> places;
+  for (int64_t i = 0; i < count; ++i) places.push_back(i * step);
+  return places;
+}
+
+std::optional<NodeWeights> node_weights(const ConstTensor& w, const std::vector<int64_t>& zero_points,
+                                        const std::vector<int64_t>& starts, const std::vector<int64_t>& order) {
   NodeWeights weights;
-  weights.channels = channels;
-  weights.values.reserve(static_cast<size_t>(channels) * order.size());
+  weights.channels = static_cast<int64_t>(starts.size());
+  weights.values.reserve(starts.size() * order.size());
   int64_t low = 0, high = 0;
   const auto fill = [&](const auto& load) {
-    for (int64_t c = 0; c < channels; ++c) {
-      const int64_t zero_point = Requantizer::at(zero_points, c);
+    for (int64_t c = 0; c < weights.channels; ++c) {
+      const int64_t zero_point = Requantizer::at(zero_points, c), start = starts[static_cast<size_t>(c)];
       for (int64_t k : order) {
-        const int64_t v = load(c * channel_stride + k) - zero_point;
+        const int64_t v = load(start + k) - zero_point;
         low = std::min(low, v);
         high = std::max(high, v);
         weights.values.push_back(static_cast<int16_t>(v));

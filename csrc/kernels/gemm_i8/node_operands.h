@@ -18,10 +18,13 @@ struct NodeWeights {
   bool fit_bytes = true;
 };
 
-// Weight (channel, k) is element channel * channel_stride + order[k] of `w`, less the zero point of the channel.
-// Nothing if one does not fit 16 bits.
-std::optional<NodeWeights> node_weights(const ConstTensor& w, const std::vector<int64_t>& zero_points, int64_t channels,
-                                        int64_t channel_stride, const std::vector<int64_t>& order);
+// Weight (channel, k) is element starts[channel] + order[k] of `w`, less the zero point of the channel. Nothing if one
+// does not fit 16 bits.
+std::optional<NodeWeights> node_weights(const ConstTensor& w, const std::vector<int64_t>& zero_points,
+                                        const std::vector<int64_t>& starts, const std::vector<int64_t>& order);
+
+// The places 0, step, 2 * step, ..
+std::vector<int64_t> steps(int64_t count, int64_t step);
 
 // The sums of a node, per channel: its bias, and the sum of its weights.
 struct NodeSums {

@@ -48,7 +48,14 @@ constexpr int tile_pixels = 6, tile_vectors = 4;
 
 template <class Way>
 constexpr TileGemm way(int values_per_word) {
-  return {"avx512vnni", values_per_word, 0, false, Way::lanes, tile_vectors, tile_pixels, 1.0,
+  return {"avx512vnni",
+          values_per_word,
+          0,
+          false,
+          Way::lanes,
+          tile_vectors,
+          tile_pixels,
+          1.0,
           multiply_all<Way, tile_pixels, tile_vectors>};
 }
 
