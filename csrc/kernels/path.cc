@@ -5,7 +5,7 @@
 namespace bittrue {
 
 const std::vector<std::string>& known_paths() {
-  static const std::vector<std::string> paths = {"reference", "generic", "avx2", "avx512vnni"};
+  static const std::vector<std::string> paths = {"reference", "generic", "avx2", "avxvnni", "avx512vnni"};
   return paths;
 }
 
@@ -13,11 +13,12 @@ bool path_available(const std::string& path) {
   path_rank(path);
 #if defined(__x86_64__)
   if (path == "avx2") return __builtin_cpu_supports("avx2");
+  if (path == "avxvnni") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avxvnni");
   if (path == "avx512vnni")
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vnni");
 #else
-  if (path == "avx2" || path == "avx512vnni") return false;
+  if (path == "avx2" || path == "avxvnni" || path == "avx512vnni") return false;
 #endif
   return true;
 }

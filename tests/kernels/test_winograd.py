@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not _core.path_available("avx2"), reason="the ve
 LABEL = f"conv_winograd_i8/{_core.best_path()}"
 
 
-def filled(x: int, w: int, channels: int, *, x_dtype: str = "uint8", size: int = 16) -> tuple[Graph, np.ndarray]:
+def filled(x: int, w: int, channels: int, *, x_dtype: str = "uint8", size: int = 28) -> tuple[Graph, np.ndarray]:
     """One convolution whose inputs are all `x`, its weights all `w`: inside, every sum is as large as it can be."""
     graph = Graph("conv", inputs=["x"], outputs=["y"])
     graph.types |= {

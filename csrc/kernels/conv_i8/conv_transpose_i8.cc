@@ -123,9 +123,6 @@ std::unique_ptr<Op> make(const NodeSpec& node, const std::vector<TileGemm>& ways
 
 }  // namespace
 
-std::unique_ptr<Op> make_kernel_conv_transpose_i8_avx2(const NodeSpec& node) { return make(node, tile_gemms_avx2()); }
-std::unique_ptr<Op> make_kernel_conv_transpose_i8_avx512vnni(const NodeSpec& node) {
-  return make(node, tile_gemms_avx512vnni());
-}
+BITTRUE_TILE_KERNEL(conv_transpose_i8, make)
 
 }  // namespace bittrue

@@ -22,8 +22,12 @@ constexpr int64_t chunk_bytes =
     192 * 1024;                      // of the transformed inputs of a chunk of tiles: a part of the second-level cache
 constexpr int64_t least_chunk = 16;  // tiles that share one reading of the weights
 constexpr int64_t largest_chunk = 48;
-constexpr int64_t least_tiles = 12;  // of an image; fewer do not pay for reading four times the weights
-constexpr int64_t least_channels = 16;
+// What an image needs for it to pay: reading the weights takes four times as long, and so must be shared by many tiles.
+struct Least {
+  int64_t tiles, channels;
+};
+constexpr Least least_beside_narrow_sums = {12, 16};  // measured on AVX2
+constexpr Least least_beside_vnni = {48, 32};         // estimated: the direct way is twice as fast there
 constexpr int64_t jobs_per_thread = 4;
 
 class ConvWinogradI8 final : public Op {
@@ -143,20 +147,22 @@ class ConvWinogradI8 final : public Op {
 };
 
 // Whether a node has the shape for it, and the tiles fit its output well enough.
-bool pays(const NodeSpec& node) {
+bool pays(const NodeSpec& node, const Least& least) {
   const ConstTensor w = node.constant(1);
   if (!w.present() || w.shape().size() != 4 || w.dim(2) != 3 || w.dim(3) != 3) return false;
   const Window window = read_window(node, {3, 3});
   if (window.stride_h != 1 || window.stride_w != 1 || window.dilation_h != 1 || window.dilation_w != 1) return false;
-  if (node.attributes.integer("group", 1) != 1 || w.dim(0) < least_channels || w.dim(1) < least_channels) return false;
+  if (node.attributes.integer("group", 1) != 1 || std::min(w.dim(0), w.dim(1)) < least.channels) return false;
   const Shape& y = node.outputs[0]->shape;
   const int64_t m = winograd::outputs, tiles = (y[2] + m - 1) / m * ((y[3] + m - 1) / m);
-  return tiles >= least_tiles && tiles * m * m * 2 <= y[2] * y[3] * 3;
+  return tiles >= least.tiles && tiles * m * m * 2 <= y[2] * y[3] * 3;
 }
 
 std::unique_ptr<Op> make(const NodeSpec& node, const std::vector<TileGemm>& ways) {
   const DType type = node.inputs[0]->dtype;
-  if (ways.empty() || !path_available(ways[0].path) || !path_available("avx2") || !pays(node)) return nullptr;
+  if (ways.empty() || !path_available(ways[0].path) || !path_available("avx2") ||
+      !pays(node, ways[0].narrow_words > 0 ? least_beside_narrow_sums : least_beside_vnni))
+    return nullptr;
   if (type != DType::int8 && type != DType::uint8) return nullptr;
   const int64_t zero_point = node.attributes.integer("x_zero_point", 0);
   const ValueRange x = node.ranges[0];
@@ -180,9 +186,6 @@ std::unique_ptr<Op> make(const NodeSpec& node, const std::vector<TileGemm>& ways
 
 }  // namespace
 
-std::unique_ptr<Op> make_kernel_conv_winograd_i8_avx2(const NodeSpec& node) { return make(node, tile_gemms_avx2()); }
-std::unique_ptr<Op> make_kernel_conv_winograd_i8_avx512vnni(const NodeSpec& node) {
-  return make(node, tile_gemms_avx512vnni());
-}
+BITTRUE_TILE_KERNEL(conv_winograd_i8, make)
 
 }  // namespace bittrue

@@ -59,7 +59,6 @@ std::unique_ptr<Op> make(const NodeSpec& node, const std::vector<TileGemm>& ways
 
 }  // namespace
 
-std::unique_ptr<Op> make_kernel_gemm_i8_avx2(const NodeSpec& node) { return make(node, tile_gemms_avx2()); }
-std::unique_ptr<Op> make_kernel_gemm_i8_avx512vnni(const NodeSpec& node) { return make(node, tile_gemms_avx512vnni()); }
+BITTRUE_TILE_KERNEL(gemm_i8, make)
 
 }  // namespace bittrue

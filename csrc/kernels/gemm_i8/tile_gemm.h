@@ -42,6 +42,15 @@ struct TileGemm {
 
 // All ways of a path; none where this build does not have it.
 const std::vector<TileGemm>& tile_gemms_avx2();
+const std::vector<TileGemm>& tile_gemms_avxvnni();
 const std::vector<TileGemm>& tile_gemms_avx512vnni();
+
+// Defines the factories of a kernel for all paths that have tiles, from make(node, ways).
+#define BITTRUE_TILE_KERNEL(name, make)                                                                               \
+  std::unique_ptr<Op> make_kernel_##name##_avx2(const NodeSpec& node) { return make(node, tile_gemms_avx2()); }       \
+  std::unique_ptr<Op> make_kernel_##name##_avxvnni(const NodeSpec& node) { return make(node, tile_gemms_avxvnni()); } \
+  std::unique_ptr<Op> make_kernel_##name##_avx512vnni(const NodeSpec& node) {                                         \
+    return make(node, tile_gemms_avx512vnni());                                                                       \
+  }
 
 }  // namespace bittrue
