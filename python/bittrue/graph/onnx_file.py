@@ -71,7 +71,8 @@ def _graph_outline(graph: memoryview, raw: list[memoryview]) -> bytes:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int, int, int]]:
-    """(number, start, start of the value, end) of every field of a message in the protobuf wire format."""
+    """(number, start, start of the value, end) of every field of a message in the protobuf wire format. The number is 0
+    for fields of fixed size and numbers: none of those is looked into."""
     at = 0
     while at < len(message):
         start = at
@@ -88,7 +89,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int, int, int]]:
             raise DecodeError(f"wire type {wire}, which ONNX does not use")
         if at > len(message):
             raise DecodeError("a field ends after its message")
-        yield key >> 3, start, value, at
+        yield key >> 3 if wire == LENGTH_DELIMITED else 0, start, value, at
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:

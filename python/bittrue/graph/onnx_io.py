@@ -64,8 +64,8 @@ def _attribute(a: onnx.AttributeProto) -> Any:
 def from_onnx(model: onnx.ModelProto, weights: Mapping[str, np.ndarray[Any, Any]] | None = None) -> Graph:
     """A model with static shapes as a Graph; missing types are inferred.
 
-    weights: of initializers without data, as `OnnxOutline.fill` gives them. Subgraphs stay as they are, for `fold_constants` to resolve. Raises DataError for missing types or inconsistent
-    names.
+    weights: of initializers without data, as `OnnxOutline.fill` gives them. Subgraphs stay as they are, for
+    `fold_constants` to resolve. Raises DataError for missing types or inconsistent names.
     """
     if not any(o.domain == DOMAIN for o in model.opset_import):
         try:

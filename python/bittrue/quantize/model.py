@@ -54,10 +54,9 @@ class QuantizedModel:
         return model
 
     @staticmethod
-    def from_onnx(
-        model: onnx.ModelProto, weights: Mapping[str, np.ndarray[Any, Any]] | None = None
-    ) -> QuantizedModel:
-        """Inverse of `to_onnx`. weights: see `bittrue.graph.onnx_io.from_onnx`. Raises DataError if the records are missing or broken."""
+    def from_onnx(model: onnx.ModelProto, weights: Mapping[str, np.ndarray[Any, Any]] | None = None) -> QuantizedModel:
+        """Inverse of `to_onnx`. weights: see `bittrue.graph.onnx_io.from_onnx`. Raises DataError if the records are
+        missing or broken."""
         props = {p.key: p.value for p in model.metadata_props}
         try:
             tensors = {n: TensorQuant(**q) for n, q in json.loads(props["bittrue.tensors"]).items()}
