@@ -43,20 +43,29 @@ Program::Program(std::vector<TensorSpec> tensors, Constants constants, std::vect
     storage_.push_back({tensor.type});
     ranges.push_back(range_of_type(tensor.type));
   }
-  std::map<int, int> converted;
   for (NodeDefinition& node : nodes) {
-    Step step;
+    Step& step = steps_.emplace_back();
     step.definition = std::move(node);
-    naming_node(step.definition, [&] { choose_implementation(step, path, ranges); });
-    choose_layouts(step, converted);
+    describe(step, ranges);
+    naming_node(step.definition, [&] { step.implementation.op = make_reference(step.spec); });
     if (step.definition.outputs.size() == 1)
       ranges[static_cast<size_t>(step.definition.outputs[0])] = output_range(step.spec);
-    steps_.push_back(std::move(step));
   }
+  // Kernels pack their weights, which is most of the time that loading takes; every node by itself.
+  pool_.parallel_for(static_cast<int64_t>(steps_.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      Step& step = steps_[static_cast<size_t>(s)];
+      naming_node(step.definition, [&] {
+        if (auto kernel = make_kernel(step.spec, path)) step.implementation = std::move(*kernel);
+      });
+    }
+  });
+  std::map<int, int> converted;
+  for (Step& step : steps_) choose_layouts(step, converted);
   plan();
 }
 
-void Program::choose_implementation(Step& step, const std::string& path, const std::vector<ValueRange>& ranges) {
+void Program::describe(Step& step, const std::vector<ValueRange>& ranges) const {
   const NodeDefinition& node = step.definition;
   NodeSpec& spec = step.spec;
   spec.op = node.op;
@@ -70,7 +79,6 @@ void Program::choose_implementation(Step& step, const std::string& path, const s
     spec.ranges.push_back(i < 0 ? ValueRange{} : ranges[static_cast<size_t>(i)]);
   }
   for (int i : node.outputs) spec.outputs.push_back(type_of(i));
-  step.implementation = make_implementation(spec, path);
 }
 
 // Gives the outputs the layout of the implementation, and its inputs a copy where theirs is another. `converted` maps

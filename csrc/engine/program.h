@@ -66,7 +66,7 @@ class Program {
     int64_t offset = -1;  // in the arena; constants have none
   };
 
-  void choose_implementation(Step& step, const std::string& path, const std::vector<ValueRange>& ranges);
+  void describe(Step& step, const std::vector<ValueRange>& ranges) const;
   void choose_layouts(Step& step, std::map<int, int>& converted);
   void plan();
   void share_places(const Step& step, int at, std::vector<MemoryUse>& uses) const;
