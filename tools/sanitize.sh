@@ -2,6 +2,7 @@
 # Builds the core with AddressSanitizer and UndefinedBehaviorSanitizer beside the normal build and runs the tests of the
 # core with it. usage: tools/sanitize.sh [pytest arguments]
 set -e
+[ $# -gt 0 ] || set -- tests/devices tests/kernels tests/engine
 root=$(cd "$(dirname "$0")/.." && pwd)
 python="$root/.venv/bin/python"
 build="$root/build/sanitize"
@@ -25,4 +26,4 @@ import bittrue._core as core
 assert core.__file__.startswith('$package'), core.__file__
 import pytest
 sys.exit(pytest.main(sys.argv[1:]))
-" "${@:-tests/devices}"
+" "$@"

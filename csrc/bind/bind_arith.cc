@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "bind/bind.h"
+#include "bind/stage_comparison.h"
 #include "engine/stage_attributes.h"
 #include "kernels/stage/vector_stage.h"
 
@@ -13,6 +14,11 @@ namespace py = pybind11;
 namespace bittrue {
 
 void bind_arith(py::module_& m) {
+  py::class_<StageComparison>(m, "StageComparison")
+      .def_readonly("sums", &StageComparison::sums)
+      .def_readonly("different_in_rows", &StageComparison::different_in_rows)
+      .def_readonly("different_in_pixels", &StageComparison::different_in_pixels)
+      .def_readonly("vectorized", &StageComparison::vectorized);
   m.def("rounding_names", &rounding_names);
   m.def(
       "output_stage",
@@ -57,6 +63,24 @@ void bind_arith(py::module_& m) {
       "The output stage of the vector kernels: bytes of the values, and whether the rule has a vector form. One bias: "
       "all"
       " sums are of one channel; else one channel a sum. `largest` bounds sum plus bias.");
+  m.def(
+      "compare_stages",
+      [](const std::map<std::string, Attribute>& attributes, const std::string& dtype, int64_t channels, int bits,
+         uint64_t seed, int64_t pixels) {
+        NodeSpec node;
+        const TensorType type{dtype_from_name(dtype), {}};
+        node.outputs.push_back(&type);
+        node.attributes = Attributes(attributes);
+        const OutputStage stage = read_output_stage(node, channels);
+        node.attributes.check_all_read();
+        if (bits < 1 || bits > 31) throw DataError("bits are outside 1..31");
+        const py::gil_scoped_release release;
+        return compare_stages(stage, type.dtype, channels, bits, seed, pixels);
+      },
+      py::arg("attributes"), py::arg("dtype"), py::arg("channels"), py::arg("bits"), py::arg("seed"), py::arg("pixels"),
+      "Compares the output stage of the vector kernels with the scalar one on random sums; sum plus bias has `bits` "
+      "bits "
+      "and a sign.");
 }
 
 }  // namespace bittrue

@@ -43,20 +43,29 @@ Program::Program(std::vector<TensorSpec> tensors, Constants constants, std::vect
     storage_.push_back({tensor.type});
     ranges.push_back(range_of_type(tensor.type));
   }
-  std::map<int, int> converted;
   for (NodeDefinition& node : nodes) {
-    Step step;
+    Step& step = steps_.emplace_back();
     step.definition = std::move(node);
-    naming_node(step.definition, [&] { choose_implementation(step, path, ranges); });
-    choose_layouts(step, converted);
+    describe(step, ranges);
+    naming_node(step.definition, [&] { step.implementation.op = make_reference(step.spec); });
     if (step.definition.outputs.size() == 1)
       ranges[static_cast<size_t>(step.definition.outputs[0])] = output_range(step.spec);
-    steps_.push_back(std::move(step));
   }
+  // Kernels pack their weights, which is most of the time that loading takes; every node by itself.
+  pool_.parallel_for(static_cast<int64_t>(steps_.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      Step& step = steps_[static_cast<size_t>(s)];
+      naming_node(step.definition, [&] {
+        if (auto kernel = make_kernel(step.spec, path)) step.implementation = std::move(*kernel);
+      });
+    }
+  });
+  std::map<int, int> converted;
+  for (Step& step : steps_) choose_layouts(step, converted);
   plan();
 }
 
-void Program::choose_implementation(Step& step, const std::string& path, const std::vector<ValueRange>& ranges) {
+void Program::describe(Step& step, const std::vector<ValueRange>& ranges) const {
   const NodeDefinition& node = step.definition;
   NodeSpec& spec = step.spec;
   spec.op = node.op;
@@ -70,7 +79,6 @@ void Program::choose_implementation(Step& step, const std::string& path, const s
     spec.ranges.push_back(i < 0 ? ValueRange{} : ranges[static_cast<size_t>(i)]);
   }
   for (int i : node.outputs) spec.outputs.push_back(type_of(i));
-  step.implementation = make_implementation(spec, path);
 }
 
 // Gives the outputs the layout of the implementation, and its inputs a copy where theirs is another. `converted` maps
@@ -104,54 +112,42 @@ void Program::choose_layouts(Step& step, std::map<int, int>& converted) {
     if (moves(i)) storage_[static_cast<size_t>(i)].layout = layout;
 }
 
-// First-fit placement by liveness: a tensor's bytes may be reused after its last reader.
 void Program::plan() {
-  struct Life {
-    int tensor;
-    int first, last;
-    int64_t offset;
-  };
-  const int end = static_cast<int>(steps_.size());
-  std::vector<Life> lives(storage_.size());
-  for (size_t t = 0; t < storage_.size(); ++t) lives[t] = {static_cast<int>(t), end, -1, -1};
+  std::vector<MemoryUse> uses(storage_.size());
+  for (size_t t = 0; t < uses.size(); ++t) uses[t].bytes = storage_[t].type.bytes();
   const auto touch = [&](int i, int step) {
-    if (i < 0) return;
-    Life& life = lives[static_cast<size_t>(i)];
-    life.first = std::min(life.first, step);
-    life.last = std::max(life.last, step);
+    if (i >= 0 && !constants_.count(i)) uses[static_cast<size_t>(i)].add_step(step);
   };
   for (int i : inputs_) touch(i, -1);
-  for (int s = 0; s < end; ++s) {
-    const Step& step = steps_[static_cast<size_t>(s)];
-    for (const Conversion& c : step.conversions) {
-      touch(c.from, s);
-      touch(c.to, s);
+  for (size_t s = 0; s < steps_.size(); ++s) {
+    const int at = static_cast<int>(s);
+    for (const Conversion& c : steps_[s].conversions) {
+      touch(c.from, at);
+      touch(c.to, at);
     }
-    for (int i : step.inputs) touch(i, s);
-    for (int i : step.definition.outputs) touch(i, s);
+    for (int i : steps_[s].inputs) touch(i, at);
+    for (int i : steps_[s].definition.outputs) touch(i, at);
   }
-  std::stable_sort(lives.begin(), lives.end(), [](const Life& a, const Life& b) { return a.first < b.first; });
-  std::vector<Life> placed;  // sorted by offset
-  for (Life& life : lives) {
-    if (constants_.count(life.tensor) || life.first >= end) continue;
-    const int64_t size = storage_[static_cast<size_t>(life.tensor)].type.bytes();
-    int64_t offset = 0;
-    for (const Life& other : placed) {
-      if (other.last < life.first || life.last < other.first) continue;
-      if (offset + size <= other.offset) break;
-      const int64_t other_end = other.offset + storage_[static_cast<size_t>(other.tensor)].type.bytes();
-      offset = std::max(offset, (other_end + alignment - 1) / alignment * alignment);
-    }
-    life.offset = offset;
-    storage_[static_cast<size_t>(life.tensor)].offset = offset;
-    arena_bytes_ = std::max(arena_bytes_, offset + size);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), life,
-                                   [](const Life& a, const Life& b) { return a.offset < b.offset; }),
-                  life);
-  }
+  for (size_t s = 0; s < steps_.size(); ++s) share_places(steps_[s], static_cast<int>(s), uses);
+  const MemoryPlan plan = plan_memory(uses, alignment);
+  for (size_t t = 0; t < storage_.size(); ++t) storage_[t].offset = plan.offsets[t];
+  arena_bytes_ = plan.bytes;
   arena_.resize(static_cast<size_t>(arena_bytes_ + alignment + slack));
   base_ = arena_.data();
   base_ += (alignment - reinterpret_cast<uintptr_t>(base_) % alignment) % alignment;
+}
+
+// Where all elements are treated alike, the result may take the place of an input that nothing reads afterwards.
+void Program::share_places(const Step& step, int at, std::vector<MemoryUse>& uses) const {
+  if (step.implementation.layout || step.definition.outputs.size() != 1) return;
+  MemoryUse& out = uses[static_cast<size_t>(step.definition.outputs[0])];
+  for (int i : step.inputs) {
+    if (i < 0 || constants_.count(i)) continue;
+    const MemoryUse& in = uses[static_cast<size_t>(i)];
+    if (in.last != at || in.bytes != out.bytes) continue;
+    out.place_of = i;
+    return;
+  }
 }
 
 std::vector<std::string> Program::implementation_labels() const {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/memory_plan.h"
 #include "engine/op.h"
 #include "engine/registry.h"
 
@@ -65,9 +66,10 @@ class Program {
     int64_t offset = -1;  // in the arena; constants have none
   };
 
-  void choose_implementation(Step& step, const std::string& path, const std::vector<ValueRange>& ranges);
+  void describe(Step& step, const std::vector<ValueRange>& ranges) const;
   void choose_layouts(Step& step, std::map<int, int>& converted);
   void plan();
+  void share_places(const Step& step, int at, std::vector<MemoryUse>& uses) const;
   const uint8_t* data_of(int tensor) const;
   void keep(int tensor, RunResult& result);
   RunResult run_all(const std::vector<const uint8_t*>& inputs, const std::vector<int>& wanted, bool counting);

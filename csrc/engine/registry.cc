@@ -64,16 +64,15 @@ std::unique_ptr<Op> make_reference(const NodeSpec& node) {
   throw UnsupportedError("unknown op '" + node.op + "'");
 }
 
-Implementation make_implementation(const NodeSpec& node, const std::string& path) {
-  Implementation reference{make_reference(node), "reference", Layout::nchw};
+std::optional<Implementation> make_kernel(const NodeSpec& node, const std::string& path) {
   const auto& all = kernels();
   for (int rank = path_rank(path); rank > 0; --rank)
     for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
       if (node.op != entry->op || path_rank(entry->path) != rank) continue;
       if (std::unique_ptr<Op> op = entry->make(node))
-        return {std::move(op), std::string(entry->name) + "/" + entry->path, entry->layout};
+        return Implementation{std::move(op), std::string(entry->name) + "/" + entry->path, entry->layout};
     }
-  return reference;
+  return std::nullopt;
 }
 
 std::vector<std::string> op_names() {

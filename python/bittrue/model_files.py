@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 
 from bittrue import __version__
 from bittrue.compiler import digest, from_sections, host_parts, to_sections
@@ -18,6 +19,7 @@ from bittrue.containers.build import IoTensor, Part, build_bmodel, read_compiled
 from bittrue.containers.context_dir import MODEL, write_context_dir
 from bittrue.containers.payload import FLAG_DIGESTS, FLAG_FLOAT_LAYERS, pack_payload
 from bittrue.errors import DataError, UnsupportedError, UsageError
+from bittrue.graph.onnx_file import OnnxOutline, read_outline
 from bittrue.graph.onnx_io import DOMAIN
 from bittrue.importers.tflite_quantized import load_tflite
 from bittrue.ops import evaluate_graph
@@ -30,11 +32,29 @@ PAGE = 4096
 
 def is_quantized_onnx(path: Path) -> bool:
     """Whether an .onnx file holds a quantized graph. Raises DataError for files that are no ONNX model."""
+    return _is_quantized(_outline(path).model)
+
+
+def _outline(path: Path) -> OnnxOutline:
     try:
-        model = onnx.load(str(path), load_external_data=False)
-    except Exception as e:  # protobuf and onnx raise unrelated types
+        return read_outline(path)
+    except (OSError, DecodeError) as e:
         raise DataError(f"{path}: not an ONNX model ({type(e).__name__})") from e
+
+
+def _is_quantized(model: onnx.ModelProto) -> bool:
     return any(o.domain == DOMAIN for o in model.opset_import)
+
+
+def _load_quantized_onnx(path: Path) -> QuantizedModel:
+    outline = _outline(path)
+    if not _is_quantized(outline.model):
+        raise DataError(f"{path}: a float model; compile it first")
+    try:
+        weights = outline.fill(path.parent)
+    except Exception as e:  # missing external data raises the checker's own error type
+        raise DataError(f"{path}: not a readable ONNX model ({type(e).__name__})") from e
+    return QuantizedModel.from_onnx(outline.model, weights)
 
 
 def find_stage(path: Path | str, *, net: str | None = None, stage: int = 0) -> tuple[Bmodel, StageRef]:
@@ -65,9 +85,7 @@ def load(path: Path | str, *, net: str | None = None, stage: int = 0) -> Quantiz
     if path.suffix.lower() == ".tflite":
         return load_tflite(path)
     if path.suffix.lower() == ".onnx" and path.is_file():
-        if not is_quantized_onnx(path):
-            raise DataError(f"{path}: a float model; compile it first")
-        return QuantizedModel.from_onnx(onnx.load(str(path)))
+        return _load_quantized_onnx(path)
     _, ref = find_stage(path, net=net, stage=stage)
     kind = stage_kind(ref.stage)
     if kind != "bittrue":

@@ -36,6 +36,16 @@ def output_stage(sums: Sequence[int], attributes: dict[str, Any], dtype: str) ->
 def vector_stage(
     sums: Array, attributes: dict[str, Any], dtype: str, bias: Sequence[int], largest: int
 ) -> tuple[Array, bool]: ...
+
+class StageComparison:
+    sums: int
+    different_in_rows: int
+    different_in_pixels: int
+    vectorized: bool
+
+def compare_stages(
+    attributes: dict[str, Any], dtype: str, channels: int, bits: int, seed: int, pixels: int
+) -> StageComparison: ...
 def abs_histogram(x: Array, width: float, bins: int) -> Array: ...
 def range_of(x: Array) -> tuple[int, float, float]: ...
 def add_rounded_histogram(x: Array, width: float, counts: Array) -> None: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -61,11 +61,11 @@ def _attribute(a: onnx.AttributeProto) -> Any:
     return value
 
 
-def from_onnx(model: onnx.ModelProto) -> Graph:
+def from_onnx(model: onnx.ModelProto, weights: Mapping[str, np.ndarray[Any, Any]] | None = None) -> Graph:
     """A model with static shapes as a Graph; missing types are inferred.
 
-    Subgraphs stay as they are, for `fold_constants` to resolve. Raises DataError for missing types or inconsistent
-    names.
+    weights: of initializers without data, as `OnnxOutline.fill` gives them. Subgraphs stay as they are, for
+    `fold_constants` to resolve. Raises DataError for missing types or inconsistent names.
     """
     if not any(o.domain == DOMAIN for o in model.opset_import):
         try:
@@ -75,7 +75,8 @@ def from_onnx(model: onnx.ModelProto) -> Graph:
     source = model.graph
     graph = Graph(source.name or "graph", opset=opset_of(model) or OPSET)
     for tensor in source.initializer:
-        array = numpy_helper.to_array(tensor)
+        known_array = weights.get(tensor.name) if weights else None
+        array = numpy_helper.to_array(tensor) if known_array is None else known_array
         graph.constants[tensor.name] = array
         graph.types[tensor.name] = TensorType(_NAMES.get(tensor.data_type, "?"), tuple(array.shape))
     for value in [*source.input, *source.value_info, *source.output]:

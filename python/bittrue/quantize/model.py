@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import onnx
 
 from bittrue.errors import DataError
@@ -52,13 +54,14 @@ class QuantizedModel:
         return model
 
     @staticmethod
-    def from_onnx(model: onnx.ModelProto) -> QuantizedModel:
-        """Inverse of `to_onnx`. Raises DataError if the records are missing or broken."""
+    def from_onnx(model: onnx.ModelProto, weights: Mapping[str, np.ndarray[Any, Any]] | None = None) -> QuantizedModel:
+        """Inverse of `to_onnx`. weights: see `bittrue.graph.onnx_io.from_onnx`. Raises DataError if the records are
+        missing or broken."""
         props = {p.key: p.value for p in model.metadata_props}
         try:
             tensors = {n: TensorQuant(**q) for n, q in json.loads(props["bittrue.tensors"]).items()}
             return QuantizedModel(
-                from_onnx(model),
+                from_onnx(model, weights),
                 props["bittrue.target"],
                 props["bittrue.precision"],
                 json.loads(props["bittrue.arithmetic"]),
