@@ -18,10 +18,12 @@ namespace bittrue {
 namespace {
 
 constexpr int64_t channel_vector = 16;  // of the input transform
-constexpr int64_t chunk_bytes =
-    192 * 1024;                      // of the transformed inputs of a chunk of tiles: a part of the second-level cache
-constexpr int64_t least_chunk = 16;  // tiles that share one reading of the weights
+// Tiles of a chunk: their transformed inputs fit a part of the second-level cache, but so many share one reading of the
+// weights that large layers do not wait for memory.
+constexpr int64_t chunk_bytes = 192 * 1024;
+constexpr int64_t least_chunk = 28;
 constexpr int64_t largest_chunk = 48;
+constexpr int64_t blocks_at_once = 4;  // that share one reading of the transformed inputs
 // What an image needs for it to pay: reading the weights takes four times as long, and so must be shared by many tiles.
 struct Least {
   int64_t tiles, channels;
@@ -65,11 +67,12 @@ class ConvWinogradI8 final : public Op {
   }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
-    const int64_t tiles = tile_rows_ * tile_columns_, threads = context.pool.threads();
+    const int64_t tiles = tile_rows_ * tile_columns_, threads = context.pool.threads(), blocks = weights_[0].blocks();
     int64_t chunk = std::clamp(chunk_bytes / (winograd::products * row_values_ * 2), least_chunk, largest_chunk);
     if (threads > 1) chunk = std::min(chunk, std::max(least_chunk, tiles / (jobs_per_thread * threads)));
-    const int64_t chunks = (tiles + chunk - 1) / chunk, blocks = weights_[0].blocks();
-    const int64_t parts = std::clamp<int64_t>(2 * threads / chunks, 1, threads == 1 ? 1 : blocks);
+    const int64_t chunks = (tiles + chunk - 1) / chunk;
+    chunk = (tiles + chunks - 1) / chunks;  // about equally large
+    const int64_t parts = threads == 1 ? 1 : std::min(blocks, (2 * threads + chunks - 1) / chunks);
     for (int64_t n = 0; n < out[0].dim(0); ++n) {
       const uint8_t* x = in[0].data + n * H_ * W_ * C_;
       uint8_t* y = out[0].data + n * OH_ * OW_ * OC_ * stage_.value_bytes();
@@ -88,16 +91,20 @@ class ConvWinogradI8 final : public Op {
     const int64_t plane = count * row_values_, block = gemm_.block_channels();
     int16_t* inputs = scratch<int16_t>(ScratchUse::panel, winograd::products * plane);
     for (int64_t t = 0; t < count; ++t) transform_tile(x, first + t, inputs + t * row_values_, plane);
-    int32_t* products = scratch<int32_t>(ScratchUse::sums, winograd::products * count * block);
+    const int64_t products_of_block = winograd::products * count * block;
+    int32_t* products = scratch<int32_t>(ScratchUse::sums, blocks_at_once * products_of_block);
     int32_t* sums = scratch<int32_t>(ScratchUse::rows, winograd::outputs * winograd::outputs * count * block);
     const uint8_t* addresses[largest_chunk];
-    for (int64_t b = begin; b < end; ++b) {
+    for (int64_t b0 = begin; b0 < end; b0 += blocks_at_once) {
+      const int64_t b1 = std::min(end, b0 + blocks_at_once);
       for (int64_t i = 0; i < winograd::products; ++i) {
         for (int64_t t = 0; t < count; ++t)
           addresses[t] = reinterpret_cast<const uint8_t*>(inputs + i * plane + t * row_values_);
-        weights_[static_cast<size_t>(i)].multiply(b, addresses, count, products + i * count * block, block);
+        for (int64_t b = b0; b < b1; ++b)
+          weights_[static_cast<size_t>(i)].multiply(b, addresses, count,
+                                                    products + (b - b0) * products_of_block + i * count * block, block);
       }
-      store_block(products, first, count, b, sums, y);
+      for (int64_t b = b0; b < b1; ++b) store_block(products + (b - b0) * products_of_block, first, count, b, sums, y);
     }
   }
 
