@@ -86,8 +86,38 @@ def test_max_pool(dtype: str, kernel: list[int], strides: list[int]) -> None:
                 if min(out) < 1:
                     continue
                 attrs = {"kernel": kernel, "strides": strides, "pads": pads, "dilations": dilations, "clamp_max": 100}
-                x = random_bytes(rng, dtype, (2, 3, *size))
-                check("MaxPool2d", {"x": x}, dtype, (2, 3, *out), attrs)
+                for channels in (3, 34):
+                    x = random_bytes(rng, dtype, (2, channels, *size))
+                    check("MaxPool2d", {"x": x}, dtype, (2, channels, *out), attrs)
+
+
+@pytest.mark.parametrize("channels", [1, 31, 32, 33, 64, 65])
+def test_max_pool_of_padding_alone(channels: int) -> None:
+    x = random_bytes(np.random.default_rng(3), "int8", (2, channels, 3, 4))
+    cases: list[dict[str, Any]] = [{"pads": [3, 3, 3, 3]}, {"pads": [0, 2, 0, 2], "clamp_min": -3, "strides": [1, 2]}]
+    for attrs in cases:
+        rule: dict[str, Any] = {"kernel": [2, 2], "strides": [1, 1]} | attrs
+        pads, strides = rule["pads"], rule["strides"]
+        out = [(size + pads[i] + pads[i + 2] - 2) // strides[i] + 1 for i, size in enumerate((3, 4))]
+        check("MaxPool2d", {"x": x}, "int8", (2, channels, *out), rule)
+
+
+@pytest.mark.parametrize("dtype", BYTES)
+@pytest.mark.parametrize("requant", [*REQUANTS, {"requant": "divide", "rounding": "half_even"}])
+@pytest.mark.parametrize("count_include_pad", [0, 1])
+def test_average_pool(dtype: str, requant: dict[str, Any], count_include_pad: int) -> None:
+    rng = np.random.default_rng(4)
+    for channels, size, kernel, strides, pads in (
+        (3, (7, 8), [3, 3], [1, 1], [1, 1, 1, 1]),
+        (65, (9, 6), [2, 3], [2, 2], [0, 1, 1, 0]),
+        (130, (5, 5), [5, 5], [1, 1], [4, 4, 4, 4]),
+        (17, (13, 14), [12, 13], [1, 1], [0, 0, 0, 0]),
+        (2, (4, 4), [2, 2], [1, 1], [3, 2, 2, 3]),
+    ):
+        out = [(size[i] + pads[i] + pads[i + 2] - kernel[i]) // strides[i] + 1 for i in range(2)]
+        attrs = {"kernel": kernel, "strides": strides, "pads": pads, "x_zero_point": 3, "acc": "wrap32", **requant}
+        x = random_bytes(rng, dtype, (2, channels, *size))
+        check("AvgPool2d", {"x": x}, "int8", (2, channels, *out), attrs | {"count_include_pad": count_include_pad})
 
 
 @pytest.mark.parametrize("dtype", BYTES)
@@ -106,7 +136,7 @@ def test_they_are_the_ones_that_run() -> None:
     cases = {
         "add_i8": ("Add", {"a": x, "b": x}, x.shape, {}),
         "max_pool_i8": ("MaxPool2d", {"x": x}, (1, 2, 4, 4), pool),
-        "global_avg_pool_i8": ("AvgPool2d", {"x": x}, (1, 2, 1, 1), {"kernel": [8, 8]}),
+        "avg_pool_i8": ("AvgPool2d", {"x": x}, (1, 2, 1, 1), {"kernel": [8, 8]}),
         "quantize": ("Quantize", {"x": x.astype(np.float32)}, x.shape, {}),
     }
     for name, (op, feeds, shape, attrs) in cases.items():

@@ -1,10 +1,9 @@
 // Depthwise convolution on NHWC images. Every tap of a run of output pixels is an address and a stride; where the
 // window leaves the image, the address is that of a row of padding, so that nothing is copied.
-#include <algorithm>
-
 #include "arith/saturate.h"
 #include "engine/stage_attributes.h"
 #include "kernels/depthwise/packed_taps.h"
+#include "kernels/inside_columns.h"
 #include "kernels/path.h"
 #include "kernels/scratch.h"
 #include "kernels/stage/vector_stage.h"
@@ -30,15 +29,11 @@ class DepthwiseI8Avx2 final : public Op {
         OW_(node.outputs[0]->shape[3]),
         columns_at_once_(std::min(OW_, pixels_at_once)),
         rows_at_once_(std::min(OH_, std::max<int64_t>(1, least_pixels / OW_))),
+        inside_(window_, W_, OW_),
         stage_(std::move(stage)),
         taps_(std::move(taps)),
         padding_(static_cast<size_t>(columns_at_once_ * window_.stride_w * C_ + readable_beyond),
-                 static_cast<uint8_t>(node.attributes.integer("x_zero_point", 0))) {
-    const int64_t reach = (window_.kw - 1) * window_.dilation_w + 1, stride = window_.stride_w;
-    inside_begin_ = std::clamp<int64_t>((window_.pad_left + stride - 1) / stride, 0, OW_);
-    const int64_t last_start = W_ + window_.pad_left - reach;
-    inside_end_ = last_start < 0 ? 0 : std::min(OW_, last_start / stride + 1);
-  }
+                 static_cast<uint8_t>(node.attributes.integer("x_zero_point", 0))) {}
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
     const int64_t bands = (OH_ + rows_at_once_ - 1) / rows_at_once_;
@@ -76,8 +71,7 @@ class DepthwiseI8Avx2 final : public Op {
     int used = 0;
     for (int64_t oy = chunk.row_begin; oy < chunk.row_end; ++oy)
       for (int64_t ox = chunk.column_begin; ox < chunk.column_end; ++used) {
-        const bool inside = ox >= inside_begin_ && ox < inside_end_;
-        runs[used] = {inside ? std::min(inside_end_, chunk.column_end) - ox : 1, addresses + used * count};
+        runs[used] = {inside_.run(ox, chunk.column_end), addresses + used * count};
         find_taps(x, oy, ox, runs[used].taps);
         ox += runs[used].pixels;
       }
@@ -110,7 +104,7 @@ class DepthwiseI8Avx2 final : public Op {
   Window window_;
   int64_t C_, H_, W_, OH_, OW_;
   int64_t columns_at_once_, rows_at_once_;
-  int64_t inside_begin_ = 0, inside_end_ = 0;  // output columns whose windows do not leave the rows of the image
+  InsideColumns inside_;
   VectorStage stage_;
   PackedTaps taps_;
   std::vector<uint8_t> padding_;

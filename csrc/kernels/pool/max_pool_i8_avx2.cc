@@ -1,14 +1,17 @@
-// MaxPool2d of bytes: the maximum over the rows of a window, then over its columns, a whole row at a time. The loops
-// are plain; the compiler makes vectors of them.
-#include <algorithm>
+// MaxPool2d of bytes on NHWC images: the maximum over the rows of a window, for all pixels of a row, then over its
+// columns.
 #include <cstring>
 
 #include "engine/stage_attributes.h"
-#include "kernels/conv_i8/padded_image.h"
+#include "kernels/inside_columns.h"
 #include "kernels/path.h"
 #include "kernels/scratch.h"
 
 #if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include <type_traits>
 
 #pragma GCC push_options
 #pragma GCC target("avx2")
@@ -18,37 +21,52 @@ namespace bittrue {
 namespace {
 
 template <class X>
-void raise_to(X* __restrict to, const X* __restrict from, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) to[i] = to[i] < from[i] ? from[i] : to[i];
+inline __m256i larger(__m256i a, __m256i b) {
+  return std::is_signed_v<X> ? _mm256_max_epi8(a, b) : _mm256_max_epu8(a, b);
 }
 
 template <class X>
-void limit_every_other(const X* __restrict from, int64_t n, X low, X high, X* __restrict to) {
-  for (int64_t i = 0; i < n; ++i) to[i] = std::min(std::max(from[2 * i], low), high);
+inline __m256i smaller(__m256i a, __m256i b) {
+  return std::is_signed_v<X> ? _mm256_min_epi8(a, b) : _mm256_min_epu8(a, b);
 }
 
-template <class X>
-void limit(const X* __restrict from, int64_t n, X low, X high, X* __restrict to) {
-  for (int64_t i = 0; i < n; ++i) to[i] = std::min(std::max(from[i], low), high);
-}
+// Where the values lie whose maximum is taken: `count` addresses of `bytes` bytes, for `pixels` pixels `step` apart.
+struct Candidates {
+  const uint8_t* const* from;
+  int64_t count;
+  int64_t pixels, step, bytes;
+};
 
-template <class X>
-void pool_plane(const Window& window, const PaddedImage& image, const X* x, X low, X high, int64_t OH, int64_t OW,
-                X* column, X* row, X* y) {
-  const int64_t width = image.padded_width, reach = (OW - 1) * window.stride_w + 1;
-  for (int64_t oy = 0; oy < OH; ++oy, y += OW) {
-    const X* top = x + oy * window.stride_h * width;
-    std::memcpy(column, top, static_cast<size_t>(width));
-    for (int64_t ky = 1; ky < window.kh; ++ky) raise_to(column, top + ky * window.dilation_h * width, width);
-    std::memcpy(row, column, static_cast<size_t>(reach));
-    for (int64_t kx = 1; kx < window.kw; ++kx) raise_to(row, column + kx * window.dilation_w, reach);
-    if (window.stride_w == 1)
-      limit(row, OW, low, high, y);
-    else if (window.stride_w == 2)
-      limit_every_other(row, OW, low, high, y);
-    else
-      for (int64_t i = 0; i < OW; ++i) y[i] = std::min(std::max(row[i * window.stride_w], low), high);
+// Writes the maxima of all pixels side by side, limited to [low, high]. `Count` is that of the candidates, or 0 for
+// any.
+template <class X, int Count>
+void write_largest(const Candidates& all, X low, X high, uint8_t* y) {
+  constexpr int64_t vector = 32;
+  const __m256i least = _mm256_set1_epi8(static_cast<char>(low)), most = _mm256_set1_epi8(static_cast<char>(high));
+  const auto largest_at = [&](int64_t at) {
+    const auto load = [&](int64_t k) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(all.from[k] + at)); };
+    __m256i v = larger<X>(load(0), least);
+    for (int64_t k = 1; k < (Count ? Count : all.count); ++k) v = larger<X>(v, load(k));
+    return smaller<X>(v, most);
+  };
+  for (int64_t p = 0; p < all.pixels; ++p, y += all.bytes) {
+    const int64_t first = p * all.step;
+    int64_t i = 0;
+    for (; i + vector <= all.bytes; i += vector)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + i), largest_at(first + i));
+    if (i == all.bytes) continue;
+    uint8_t rest[vector];
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(rest), largest_at(first + i));
+    std::memcpy(y + i, rest, static_cast<size_t>(all.bytes - i));
   }
+}
+
+template <class X>
+void write_largest(const Candidates& all, X low, X high, uint8_t* y) {
+  if (all.count == 2) return write_largest<X, 2>(all, low, high, y);
+  if (all.count == 3) return write_largest<X, 3>(all, low, high, y);
+  if (all.count == 5) return write_largest<X, 5>(all, low, high, y);
+  write_largest<X, 0>(all, low, high, y);
 }
 
 }  // namespace
@@ -66,33 +84,58 @@ class MaxPoolI8Avx2 final : public Op {
  public:
   MaxPoolI8Avx2(const NodeSpec& node, const Window& window, const OutputStage& stage)
       : window_(window),
-        image_(window, 1, node.inputs[0]->shape[2], node.inputs[0]->shape[3], node.outputs[0]->shape[2],
-               node.outputs[0]->shape[3]),
-        lowest_(static_cast<X>(info(node.inputs[0]->dtype).min)),
+        C_(node.inputs[0]->shape[1]),
+        H_(node.inputs[0]->shape[2]),
+        W_(node.inputs[0]->shape[3]),
+        OH_(node.outputs[0]->shape[2]),
+        OW_(node.outputs[0]->shape[3]),
+        inside_(window, W_, OW_),
         low_(static_cast<X>(stage.clamp_min)),
         high_(static_cast<X>(stage.clamp_max)) {}
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
-    const int64_t OH = out[0].dim(2), OW = out[0].dim(3), input = image_.height * image_.width;
-    const int64_t grain = elementwise_grain / (input + 1) + 1;
-    context.pool.parallel_for(out[0].dim(0) * out[0].dim(1), grain, [&](int64_t begin, int64_t end) {
-      X* padded = scratch<X>(ScratchUse::image, image_.bytes());
-      X* column = scratch<X>(ScratchUse::rows, 2 * image_.padded_width);
-      for (int64_t plane = begin; plane < end; ++plane) {
-        const uint8_t* x = in[0].data + plane * input;
-        if (!image_.same_as_input())
-          image_.fill_channel(x, static_cast<uint8_t>(lowest_), reinterpret_cast<uint8_t*>(padded));
-        const X* source = image_.same_as_input() ? reinterpret_cast<const X*>(x) : padded;
-        pool_plane<X>(window_, image_, source, low_, high_, OH, OW, column, column + image_.padded_width,
-                      out[0].as<X>() + plane * OH * OW);
-      }
+    const int64_t grain = elementwise_grain / (window_.kh * W_ * C_ + 1) + 1;
+    context.pool.parallel_for(out[0].dim(0) * OH_, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row)
+        pool_row(in[0].data + row / OH_ * H_ * W_ * C_, row % OH_, out[0].data + row * OW_ * C_);
     });
   }
 
  private:
+  void pool_row(const uint8_t* x, int64_t oy, uint8_t* y) const {
+    const uint8_t** addresses = scratch<const uint8_t*>(ScratchUse::panel, std::max(window_.kh, window_.kw));
+    int64_t rows = 0;
+    for (int64_t ky = 0; ky < window_.kh; ++ky) {
+      const int64_t iy = oy * window_.stride_h - window_.pad_top + ky * window_.dilation_h;
+      if (iy >= 0 && iy < H_) addresses[rows++] = x + iy * W_ * C_;
+    }
+    const uint8_t* row = addresses[0];
+    if (rows > 1) {
+      uint8_t* largest = scratch_bytes(ScratchUse::rows, W_ * C_);
+      write_largest<X>({addresses, rows, 1, 0, W_ * C_}, std::numeric_limits<X>::min(), std::numeric_limits<X>::max(),
+                       largest);
+      row = largest;
+    }
+    for (int64_t ox = 0, pixels; ox < OW_; ox += pixels, y += pixels * C_) {
+      pixels = inside_.run(ox, OW_);
+      int64_t columns = 0;
+      for (int64_t kx = 0; kx < window_.kw; ++kx) {
+        const int64_t ix = ox * window_.stride_w - window_.pad_left + kx * window_.dilation_w;
+        if (rows > 0 && ix >= 0 && ix < W_) addresses[columns++] = row + ix * C_;
+      }
+      if (columns == 0)  // padding alone, which is the lowest value
+        std::memset(y, static_cast<uint8_t>(low_), static_cast<size_t>(pixels * C_));
+      else if (window_.stride_w == 1)
+        write_largest<X>({addresses, columns, 1, 0, pixels * C_}, low_, high_, y);
+      else
+        write_largest<X>({addresses, columns, pixels, window_.stride_w * C_, C_}, low_, high_, y);
+    }
+  }
+
   Window window_;
-  PaddedImage image_;
-  X lowest_, low_, high_;
+  int64_t C_, H_, W_, OH_, OW_;
+  InsideColumns inside_;
+  X low_, high_;
 };
 
 }  // namespace
