@@ -11,6 +11,9 @@ const std::vector<std::string>& known_paths() {
 
 bool path_available(const std::string& path) {
   path_rank(path);
+#if defined(BITTRUE_EMULATE_VNNI)
+  if (path == "avx512vnni") return true;
+#endif
 #if defined(__x86_64__)
   if (path == "avx2") return __builtin_cpu_supports("avx2");
   if (path == "avxvnni") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avxvnni");

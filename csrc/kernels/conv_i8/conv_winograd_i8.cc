@@ -193,6 +193,8 @@ std::unique_ptr<Op> make(const NodeSpec& node, const std::vector<TileGemm>& ways
 
 }  // namespace
 
-BITTRUE_TILE_KERNEL(conv_winograd_i8, make)
+BITTRUE_TILE_KERNEL_ON(conv_winograd_i8, make, avx2)
+BITTRUE_TILE_KERNEL_ON(conv_winograd_i8, make, avxvnni)
+BITTRUE_TILE_KERNEL_ON(conv_winograd_i8, make, avx512vnni)
 
 }  // namespace bittrue

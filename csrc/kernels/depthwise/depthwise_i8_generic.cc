@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "engine/stage_attributes.h"
-#include "kernels/conv_i8/accepts.h"
 #include "ops/window.h"
 
 namespace bittrue {
@@ -78,10 +77,26 @@ class DepthwiseI8 final : public Op {
   std::vector<int32_t> weights_;
 };
 
+// Largest magnitude of a value of the type less a zero point.
+int64_t largest_difference(const DTypeInfo& type, int64_t zero_point) {
+  return std::max(zero_point - type.min, type.max - zero_point);
+}
+
+// Whether the node is a depthwise convolution of 8-bit values with constant weights whose sums fit 32 bits.
+bool accepts(const NodeSpec& node) {
+  const TensorType &x = *node.inputs[0], &w = *node.inputs[1];
+  if (info(x.dtype).bits != 8 || info(w.dtype).bits > 8 || !node.constant(1).present()) return false;
+  int64_t largest_w = 0;
+  for (int64_t z : node.attributes.integers("w_zero_point", {0}))
+    largest_w = std::max(largest_w, largest_difference(info(w.dtype), z));
+  const int64_t largest_x = largest_difference(info(x.dtype), node.attributes.integer("x_zero_point", 0));
+  return w.shape[1] * w.shape[2] * w.shape[3] * largest_x * largest_w <= INT32_MAX;
+}
+
 }  // namespace
 
 std::unique_ptr<Op> make_kernel_depthwise_i8_generic(const NodeSpec& node) {
-  if (!conv_i8_accepts(node) || node.inputs[1]->shape[1] != 1) return nullptr;
+  if (!accepts(node) || node.inputs[1]->shape[1] != 1) return nullptr;
   if (node.attributes.integer("group", 1) != node.inputs[0]->shape[1]) return nullptr;
   return std::make_unique<DepthwiseI8>(node);
 }

@@ -40,17 +40,19 @@ struct TileGemm {
   int block_channels() const { return lanes * vectors; }
 };
 
-// All ways of a path; none where this build does not have it.
+// All ways of a path; none where this build does not have it. The portable ones are in every build.
+const std::vector<TileGemm>& tile_gemms_generic();
 const std::vector<TileGemm>& tile_gemms_avx2();
 const std::vector<TileGemm>& tile_gemms_avxvnni();
 const std::vector<TileGemm>& tile_gemms_avx512vnni();
 
 // Defines the factories of a kernel for all paths that have tiles, from make(node, ways).
-#define BITTRUE_TILE_KERNEL(name, make)                                                                               \
-  std::unique_ptr<Op> make_kernel_##name##_avx2(const NodeSpec& node) { return make(node, tile_gemms_avx2()); }       \
-  std::unique_ptr<Op> make_kernel_##name##_avxvnni(const NodeSpec& node) { return make(node, tile_gemms_avxvnni()); } \
-  std::unique_ptr<Op> make_kernel_##name##_avx512vnni(const NodeSpec& node) {                                         \
-    return make(node, tile_gemms_avx512vnni());                                                                       \
-  }
+#define BITTRUE_TILE_KERNEL_ON(name, make, path) \
+  std::unique_ptr<Op> make_kernel_##name##_##path(const NodeSpec& node) { return make(node, tile_gemms_##path()); }
+#define BITTRUE_TILE_KERNEL(name, make)       \
+  BITTRUE_TILE_KERNEL_ON(name, make, generic) \
+  BITTRUE_TILE_KERNEL_ON(name, make, avx2)    \
+  BITTRUE_TILE_KERNEL_ON(name, make, avxvnni) \
+  BITTRUE_TILE_KERNEL_ON(name, make, avx512vnni)
 
 }  // namespace bittrue

@@ -1,6 +1,21 @@
+// With BITTRUE_EMULATE_VNNI the path runs anywhere, so that its packing and its tiles can be tested
+// (tools/emulate_vnni.sh).
 #include "kernels/gemm_i8/tile_gemm.h"
 
-#if defined(__x86_64__)
+#if defined(BITTRUE_EMULATE_VNNI)
+
+#include "kernels/gemm_i8/tile_gemm_portable.h"
+
+namespace bittrue {
+
+const std::vector<TileGemm>& tile_gemms_avx512vnni() {
+  static const std::vector<TileGemm> ways = portable_ways<16, 6, 4>("avx512vnni");
+  return ways;
+}
+
+}  // namespace bittrue
+
+#elif defined(__x86_64__)
 
 #include <immintrin.h>
 

@@ -35,11 +35,12 @@ void store_scalar(DType type, uint8_t* out, int64_t i, int64_t v) {
 
 }  // namespace
 
-VectorStage::VectorStage(const OutputStage& stage, const std::vector<int32_t>& bias, int64_t largest, DType type)
+VectorStage::VectorStage(const OutputStage& stage, const std::vector<int32_t>& bias, int64_t largest, DType type,
+                         bool vectorize)
     : stage_(stage), channels_(static_cast<int64_t>(bias.size())) {
   rule_.type = type;
   rule_.bias = per_channel<int32_t>(bias, channels_);
-  choose_rule(std::min<int64_t>(largest, int64_t(1) << 31));
+  if (vectorize) choose_rule(std::min<int64_t>(largest, int64_t(1) << 31));
 }
 
 void VectorStage::choose_rule(int64_t largest) {

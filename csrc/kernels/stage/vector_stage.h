@@ -47,7 +47,9 @@ class VectorStage {
  public:
   // `bias` has one entry per channel; it is added to the sums first, modulo 2^32: the kernel guarantees that sum plus
   // bias is exact in 32 bits or that the accumulator wraps. `largest` bounds the magnitude of sum plus bias.
-  VectorStage(const OutputStage& stage, const std::vector<int32_t>& bias, int64_t largest, DType type);
+  // Without `vectorize` all values run through the scalar stage.
+  VectorStage(const OutputStage& stage, const std::vector<int32_t>& bias, int64_t largest, DType type,
+              bool vectorize = true);
 
   // Whether outputs of this type can be written at all.
   static bool writes(DType type) {
