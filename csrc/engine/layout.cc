@@ -61,7 +61,7 @@ void convert(const TensorType& type, const uint8_t* from, Layout from_layout, ui
 }  // namespace
 
 bool layouts_differ(const TensorType& type) {
-  return type.shape.size() == 4 && type.shape[1] != 1 && type.shape[2] * type.shape[3] != 1;
+  return type.shape.size() == 4 && type.shape[1] > 1 && type.shape[2] * type.shape[3] > 1;
 }
 
 void convert_layout(const TensorType& type, const uint8_t* from, Layout from_layout, uint8_t* to, ThreadPool& pool) {

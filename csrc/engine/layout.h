@@ -9,7 +9,7 @@ namespace bittrue {
 
 enum class Layout : uint8_t { nchw, nhwc };
 
-// Whether the two layouts of a tensor differ: they do not for one channel, or for one pixel.
+// Whether the two layouts of a tensor differ: they do not for one channel or one pixel, or where there is none.
 bool layouts_differ(const TensorType& type);
 
 // Copies a tensor of whole-byte elements from one layout to the other.

@@ -1,0 +1,36 @@
+// A function of one byte as a table of 256, looked up in vectors. Whatever an op computes from single 8-bit values
+// becomes a table when it is loaded, filled by the reference arithmetic.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "engine/tensor.h"
+
+namespace bittrue {
+
+class ByteTable {
+ public:
+  explicit ByteTable(const std::array<uint8_t, 256>& entries);
+
+  // The table of `value`, a function from the values of one 8-bit type to those of another.
+  template <class Function>
+  static ByteTable of(DType from, const Function& value) {
+    std::array<uint8_t, 256> entries;
+    for (int code = 0; code < 256; ++code) {
+      const int64_t x = from == DType::int8 ? static_cast<int8_t>(code) : code;
+      entries[static_cast<size_t>(code)] = static_cast<uint8_t>(value(x));
+    }
+    return ByteTable(entries);
+  }
+
+  // y[i] = entry x[i] for i < count. Needs AVX2.
+  void apply(const uint8_t* x, int64_t count, uint8_t* y) const;
+
+ private:
+  // Entries of 16 neighbouring bytes in a row. Rows 1..7 and 9..15 hold the difference (exclusive or) to the row
+  // before.
+  std::array<std::array<uint8_t, 16>, 16> rows_;
+};
+
+}  // namespace bittrue
