@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/stage_attributes.h"
+#include "kernels/largest_difference.h"
 #include "ops/window.h"
 
 namespace bittrue {
@@ -76,11 +77,6 @@ class DepthwiseI8 final : public Op {
   OutputStage stage_;
   std::vector<int32_t> weights_;
 };
-
-// Largest magnitude of a value of the type less a zero point.
-int64_t largest_difference(const DTypeInfo& type, int64_t zero_point) {
-  return std::max(zero_point - type.min, type.max - zero_point);
-}
 
 // Whether the node is a depthwise convolution of 8-bit values with constant weights whose sums fit 32 bits.
 bool accepts(const NodeSpec& node) {

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "engine/stage_attributes.h"
-#include "kernels/gemm_i8/dot_i16.h"
+#include "kernels/largest_difference.h"
 #include "kernels/path.h"
 #include "kernels/scratch.h"
 #include "kernels/stage/vector_stage.h"
@@ -73,10 +73,10 @@ std::unique_ptr<Op> make_kernel_mul_i8_avx2(const NodeSpec& node) {
   if (!path_available("avx2") || !is_8_bit(a) || !is_8_bit(b) || !VectorStage::writes(y.dtype)) return nullptr;
   if (a.shape != y.shape || b.shape != y.shape) return nullptr;
   const auto largest = [&](const TensorType& type, const char* key) {
-    return largest_8bit_difference(info(type.dtype).min, info(type.dtype).max, node.attributes.integer(key, 0));
+    return largest_difference(info(type.dtype), node.attributes.integer(key, 0));
   };
   const int64_t largest_a = largest(a, "a_zero_point"), largest_b = largest(b, "b_zero_point");
-  if (!fits_int32(1, largest_a, largest_b)) return nullptr;
+  if (largest_a * largest_b > INT32_MAX) return nullptr;
   if (a.dtype == DType::int8) return make<int8_t>(node, largest_a * largest_b);
   return make<uint8_t>(node, largest_a * largest_b);
 }
