@@ -8,6 +8,7 @@ python="$root/.venv/bin/python"
 build="$root/build/sanitize"
 flags="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-sanitize=alignment,float-cast-overflow,vptr -g -O1"
 "$root/.venv/bin/cmake" -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="$flags" \
+  -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF \
   -DCMAKE_MAKE_PROGRAM="$root/.venv/bin/ninja" -DPython_EXECUTABLE="$python" \
   -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" -DPYBIND11_FINDPYTHON=ON >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
 "$root/.venv/bin/cmake" --build "$build"

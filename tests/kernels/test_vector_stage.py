@@ -112,6 +112,20 @@ def test_float_scale(mode: str, scale: float) -> None:
     check(attrs | {"zero_point": -5, "clamp_max": 90}, "int16", interesting_sums([]))
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32"])
+@pytest.mark.parametrize("mode", MODES)
+def test_every_rounding_to_every_type(mode: str, dtype: str) -> None:
+    limits: dict[str, Any] = {"clamp_min": 0, "clamp_max": 2**24} if dtype == "int32" else {}
+    sums = interesting_sums([9])
+    for attrs in (
+        {"requant": "none"},
+        {"requant": "shift", "shift": [9]},
+        {"requant": "double_round", "multiplier": [2**30], "shift": [8]},
+        {"requant": "float_scale", "scale": [2.0**-9]} | limits,
+    ):
+        check(attrs | {"rounding": mode}, dtype, sums)
+
+
 @pytest.mark.parametrize(
     "attrs",
     [
