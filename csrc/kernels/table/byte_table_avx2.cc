@@ -47,7 +47,7 @@ void look_up(const Rows& rows, const uint8_t* x, uint8_t* y) {
 }  // namespace
 
 void ByteTable::apply(const uint8_t* x, int64_t count, uint8_t* y) const {
-  constexpr int at_once = 4;
+  constexpr int at_once = 2;
   int64_t i = 0;
   for (; i + at_once * vector <= count; i += at_once * vector) look_up<at_once>(rows_, x + i, y + i);
   for (; i + vector <= count; i += vector) look_up<1>(rows_, x + i, y + i);
