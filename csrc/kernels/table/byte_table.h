@@ -24,6 +24,9 @@ class ByteTable {
     return ByteTable(entries);
   }
 
+  // Whether every byte is its own entry.
+  bool is_identity() const { return is_identity_; }
+
   // y[i] = entry x[i] for i < count. Needs AVX2.
   void apply(const uint8_t* x, int64_t count, uint8_t* y) const;
 
@@ -31,6 +34,7 @@ class ByteTable {
   // Entries of 16 neighbouring bytes in a row. Rows 1..7 and 9..15 hold the difference (exclusive or) to the row
   // before.
   std::array<std::array<uint8_t, 16>, 16> rows_;
+  bool is_identity_;
 };
 
 }  // namespace bittrue

@@ -47,7 +47,7 @@ void look_up(const Rows& rows, const uint8_t* x, uint8_t* y) {
 }  // namespace
 
 void ByteTable::apply(const uint8_t* x, int64_t count, uint8_t* y) const {
-  constexpr int at_once = 4;
+  constexpr int at_once = 2;
   int64_t i = 0;
   for (; i + at_once * vector <= count; i += at_once * vector) look_up<at_once>(rows_, x + i, y + i);
   for (; i + vector <= count; i += vector) look_up<1>(rows_, x + i, y + i);
@@ -74,8 +74,9 @@ void ByteTable::apply(const uint8_t*, int64_t, uint8_t*) const {}
 
 namespace bittrue {
 
-ByteTable::ByteTable(const std::array<uint8_t, 256>& entries) : rows_() {
+ByteTable::ByteTable(const std::array<uint8_t, 256>& entries) : rows_(), is_identity_(true) {
   for (size_t code = 0; code < entries.size(); ++code) {
+    is_identity_ = is_identity_ && entries[code] == code;
     const bool is_first_row = code % 128 < 16;
     rows_[code / 16][code % 16] = static_cast<uint8_t>(entries[code] ^ (is_first_row ? 0 : entries[code - 16]));
   }
