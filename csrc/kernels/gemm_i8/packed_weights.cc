@@ -86,11 +86,9 @@ void PackedWeights::multiply(int64_t block, const uint8_t* const* pixels, int64_
 }
 
 void PackedWeights::add_word(int64_t block, int64_t word, const uint8_t* values, int32_t* sums) const {
-  const int64_t row = block_vectors(block) * gemm_->lanes;
-  const auto* weights =
-      reinterpret_cast<const int8_t*>(words_.data() + starts_[static_cast<size_t>(block)] + word * row);
-  for (int64_t c = 0; c < row; ++c, weights += 4)
-    sums[c] += values[0] * weights[0] + values[1] * weights[1] + values[2] * weights[2] + values[3] * weights[3];
+  const int64_t vectors = block_vectors(block);
+  gemm_->add_word(values, words_.data() + starts_[static_cast<size_t>(block)] + word * vectors * gemm_->lanes,
+                  static_cast<int>(vectors), sums);
 }
 
 bool PackedWeights::pack_block(const int16_t* weights, int64_t block, int64_t largest_x) {

@@ -36,6 +36,8 @@ struct TileGemm {
   int pixels;        // most of a tile
   double word_cost;  // time of a word relative to a way of the same path that takes its words one by one, as measured
   void (*multiply)(const TileOperands& operands, int64_t pixels, int vectors);  // tile by tile
+  // Adds the products of any four bytes with one word of the weights. Only of a way that checks pixels.
+  void (*add_word)(const uint8_t* values, const uint32_t* weights, int vectors, int32_t* sums);
 
   int block_channels() const { return lanes * vectors; }
 };

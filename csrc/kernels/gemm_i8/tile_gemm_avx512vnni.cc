@@ -62,16 +62,16 @@ struct Halves : Avx512 {
 constexpr int tile_pixels = 6, tile_vectors = 4;
 
 template <class Way>
-constexpr TileGemm way(int values_per_word) {
-  return {"avx512vnni",
-          values_per_word,
-          0,
-          false,
-          Way::lanes,
-          tile_vectors,
-          tile_pixels,
-          1.0,
-          multiply_all<Way, tile_pixels, tile_vectors>};
+TileGemm way(int values_per_word) {
+  TileGemm gemm{};
+  gemm.path = "avx512vnni";
+  gemm.values_per_word = values_per_word;
+  gemm.lanes = Way::lanes;
+  gemm.vectors = tile_vectors;
+  gemm.pixels = tile_pixels;
+  gemm.word_cost = 1.0;
+  gemm.multiply = multiply_all<Way, tile_pixels, tile_vectors>;
+  return gemm;
 }
 
 }  // namespace

@@ -47,16 +47,16 @@ struct Halves : AvxVnni {
 constexpr int tile_pixels = 6, tile_vectors = 2;
 
 template <class Way>
-constexpr TileGemm way(int values_per_word) {
-  return {"avxvnni",
-          values_per_word,
-          0,
-          false,
-          Way::lanes,
-          tile_vectors,
-          tile_pixels,
-          1.0,
-          multiply_all<Way, tile_pixels, tile_vectors>};
+TileGemm way(int values_per_word) {
+  TileGemm gemm{};
+  gemm.path = "avxvnni";
+  gemm.values_per_word = values_per_word;
+  gemm.lanes = Way::lanes;
+  gemm.vectors = tile_vectors;
+  gemm.pixels = tile_pixels;
+  gemm.word_cost = 1.0;
+  gemm.multiply = multiply_all<Way, tile_pixels, tile_vectors>;
+  return gemm;
 }
 
 }  // namespace
