@@ -56,19 +56,27 @@ def test_add(data: st.DataObject) -> None:
     draw = data.draw
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     size = draw(st.sampled_from([1, 15, 16, 17, 31, 33, 1000]))
-    feeds = {name: random_bytes(rng, draw(st.sampled_from(BYTES)), (size,)) for name in ("a", "b")}
+    names = draw(st.sampled_from(["ab", "ab", "abc"]))
+    feeds = {name: random_bytes(rng, draw(st.sampled_from(BYTES)), (size,)) for name in names}
+
+    def entries(values: st.SearchStrategy[int]) -> st.SearchStrategy[list[int]]:
+        return st.lists(values, min_size=len(names), max_size=len(names))
+
     attrs: dict[str, Any] = {
-        "input_requant": draw(st.sampled_from(["none", "shift", "multiplier_shift", "double_round"])),
+        "input_requant": draw(st.sampled_from(["none", "shift", "multiplier_shift", "double_round", "float_scale"])),
         "input_rounding": draw(st.sampled_from(["half_up", "half_up", "half_away"])),
-        "input_multiplier": draw(st.lists(st.sampled_from([1, 7, 127, 255, -3, 32767, 2**30]), min_size=2, max_size=2)),
-        "input_shift": draw(st.lists(st.integers(0, 16), min_size=2, max_size=2)),
-        "input_zero_point": draw(st.lists(st.integers(-5, 200), min_size=2, max_size=2)),
+        "input_multiplier": draw(entries(st.sampled_from([1, 7, 127, 255, -3, 32767, 2**30]))),
+        "input_shift": draw(entries(st.integers(0, 16))),
+        "input_zero_point": draw(entries(st.integers(-5, 200))),
         "left_shift": draw(st.sampled_from([0, 0, 1, 8, 20])),
-        "signs": [draw(st.sampled_from([1, -1])), draw(st.sampled_from([1, -1]))],
+        "signs": draw(entries(st.sampled_from([1, -1, 3]))),
+        "saturate_each": draw(st.integers(0, 1)),
+        "intermediate_min": -128,
         "zero_point": draw(st.integers(-5, 5)),
         "clamp_min": draw(st.integers(0, 3)),
     }
-    check("Add", feeds, draw(st.sampled_from(BYTES)), (size,), attrs)
+    attrs |= draw(st.sampled_from([{}, *REQUANTS]))
+    check("Add", feeds, draw(st.sampled_from([*BYTES, "int32"])), (size,), attrs)
 
 
 @pytest.mark.parametrize("dtype", BYTES)
