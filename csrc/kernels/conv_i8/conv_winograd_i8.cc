@@ -53,12 +53,10 @@ class ConvWinogradI8 final : public Op {
     pad_top_ = pads[0];
     pad_left_ = pads[1];
     std::vector<std::vector<int16_t>> planes(winograd::products, std::vector<int16_t>(static_cast<size_t>(OC_ * C_)));
-    for (int64_t pair = 0; pair < OC_ * C_; ++pair) {
-      int16_t window[9], transformed[winograd::products];
-      for (int64_t tap = 0; tap < 9; ++tap)  // the values are [channel][tap][input channel]
-        window[tap] = weights.values[static_cast<size_t>((pair / C_ * 9 + tap) * C_ + pair % C_)];
-      winograd::transform_weights(window, transformed);
-      for (size_t i = 0; i < planes.size(); ++i) planes[i][static_cast<size_t>(pair)] = transformed[i];
+    for (int64_t oc = 0; oc < OC_; ++oc) {  // the values are [channel][tap][input channel]
+      int16_t* to[winograd::products];
+      for (size_t i = 0; i < planes.size(); ++i) to[i] = planes[i].data() + oc * C_;
+      winograd::transform_weights(weights.values.data() + oc * 9 * C_, C_, to);
     }
     for (std::vector<int16_t>& plane : planes) {
       weights_.push_back(*PackedWeights::pack(gemm, plane.data(), OC_, {{0}, C_}, 0));

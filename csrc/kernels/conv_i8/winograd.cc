@@ -1,18 +1,26 @@
 #include "kernels/conv_i8/winograd.h"
 
+#include <cstddef>
+#include <vector>
+
 namespace bittrue {
 
 namespace winograd {
 
-void transform_weights(const int16_t (&window)[9], int16_t (&transformed)[products]) {
+void transform_weights(const int16_t* window, int64_t channels, int16_t* const (&planes)[products]) {
   static constexpr int g[inputs][3] = {{1, 0, 0}, {-1, -1, -1}, {-1, 1, -1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 1}};
-  int columns[inputs][3];
-  for (int i = 0; i < inputs; ++i)
-    for (int x = 0; x < 3; ++x) columns[i][x] = g[i][0] * window[x] + g[i][1] * window[3 + x] + g[i][2] * window[6 + x];
-  for (int i = 0; i < inputs; ++i)
-    for (int j = 0; j < inputs; ++j)
-      transformed[i * inputs + j] =
-          static_cast<int16_t>(columns[i][0] * g[j][0] + columns[i][1] * g[j][1] + columns[i][2] * g[j][2]);
+  const auto combine = [channels](const int (&factor)[3], const int16_t* a, const int16_t* b, const int16_t* c,
+                                  int16_t* to) {
+    for (int64_t i = 0; i < channels; ++i)
+      to[i] = static_cast<int16_t>(factor[0] * a[i] + factor[1] * b[i] + factor[2] * c[i]);
+  };
+  std::vector<int16_t> columns(static_cast<size_t>(3 * channels));
+  int16_t* const column[3] = {columns.data(), columns.data() + channels, columns.data() + 2 * channels};
+  for (int64_t i = 0; i < inputs; ++i) {
+    for (int64_t x = 0; x < 3; ++x)
+      combine(g[i], window + x * channels, window + (3 + x) * channels, window + (6 + x) * channels, column[x]);
+    for (int64_t j = 0; j < inputs; ++j) combine(g[j], column[0], column[1], column[2], planes[i * inputs + j]);
+  }
 }
 
 }  // namespace winograd

@@ -18,16 +18,17 @@ std::optional<NodeWeights> node_weights(const ConstTensor& w, const std::vector<
                                         const std::vector<int64_t>& starts, const std::vector<int64_t>& order) {
   NodeWeights weights;
   weights.channels = static_cast<int64_t>(starts.size());
-  weights.values.reserve(starts.size() * order.size());
+  weights.values.resize(starts.size() * order.size());
   int64_t low = 0, high = 0;
   const auto fill = [&](const auto& load) {
+    int16_t* to = weights.values.data();
     for (int64_t c = 0; c < weights.channels; ++c) {
       const int64_t zero_point = Requantizer::at(zero_points, c), start = starts[static_cast<size_t>(c)];
       for (int64_t k : order) {
         const int64_t v = load(start + k) - zero_point;
         low = std::min(low, v);
         high = std::max(high, v);
-        weights.values.push_back(static_cast<int16_t>(v));
+        *to++ = static_cast<int16_t>(v);
       }
     }
   };

@@ -46,10 +46,20 @@ bool limit_group(GroupWeights& group, int words, int64_t limit) {
   return true;
 }
 
-uint32_t word_of_bytes(const std::array<int16_t, 4>& values) {
+// Whether a whole group keeps the limit, as nearly all do.
+bool keeps_limit(const int16_t* values, int words, int64_t limit) {
+  int positive_sum[2] = {}, sum[2] = {};
+  for (int i = 0; i < words; ++i)
+    for (int j = 0; j < 4; ++j) {
+      positive_sum[j / 2] += positive(values[4 * i + j]);
+      sum[j / 2] += values[4 * i + j];
+    }
+  return std::max({positive_sum[0], positive_sum[1], positive_sum[0] - sum[0], positive_sum[1] - sum[1]}) <= limit;
+}
+
+uint32_t word_of_bytes(const int16_t* values) {
   uint32_t word = 0;
-  for (int j = 0; j < 4; ++j)
-    word |= static_cast<uint32_t>(static_cast<uint8_t>(values[static_cast<size_t>(j)])) << 8 * j;
+  for (int j = 0; j < 4; ++j) word |= static_cast<uint32_t>(static_cast<uint8_t>(values[j])) << 8 * j;
   return word;
 }
 
@@ -100,11 +110,14 @@ bool PackedWeights::pack_block(const int16_t* weights, int64_t block, int64_t la
   words_.resize(words_.size() + static_cast<size_t>(count * segment_words * row));
   uint32_t* words = words_.data() + starts_.back();
   if (gemm_->values_per_word == 2) {
-    for (int64_t c = 0; c < channels; ++c)
-      for (int64_t k = 0; k < count * length; ++k) {
-        const int64_t word = k / length * segment_words + k % length / 2;
-        const auto value = static_cast<uint16_t>(weights[(first + c) * count * length + k]);
-        words[word * row + c] |= static_cast<uint32_t>(value) << 16 * (k % length % 2);
+    for (int64_t s = 0; s < count; ++s)
+      for (int64_t w = 0; w < segment_words; ++w) {
+        const bool whole = 2 * w + 1 < length;
+        for (int64_t c = 0; c < channels; ++c) {
+          const int16_t* values = weights + ((first + c) * count + s) * length + 2 * w;
+          const auto low = static_cast<uint16_t>(values[0]), high = static_cast<uint16_t>(whole ? values[1] : 0);
+          words[(s * segment_words + w) * row + c] = static_cast<uint32_t>(high) << 16 | low;
+        }
       }
     return true;
   }
@@ -116,13 +129,20 @@ bool PackedWeights::pack_block(const int16_t* weights, int64_t block, int64_t la
       // Words that do not fill a group are multiplied one by one.
       const int size = segment_words - k >= group_words ? group_words : 1;
       std::array<int64_t, largest_group> extra_of{-1, -1, -1, -1};
+      const bool whole = 4 * (k + size) <= length;
       for (int64_t c = 0; c < channels; ++c) {
-        GroupWeights group = group_of(weights + ((first + c) * count + s) * length, length, k, size);
+        const int16_t* segment = weights + ((first + c) * count + s) * length;
+        if (whole && keeps_limit(segment + 4 * k, size, limit)) {
+          for (int i = 0; i < size; ++i)
+            words[(s * segment_words + k + i) * row + c] = word_of_bytes(segment + 4 * (k + i));
+          continue;
+        }
+        GroupWeights group = group_of(segment, length, k, size);
         if (!limit_group(group, size, limit)) return false;
         for (int i = 0; i < size; ++i) {
           const auto w = static_cast<size_t>(i);
-          words[(s * segment_words + k + i) * row + c] = word_of_bytes(group.kept[w]);
-          const uint32_t apart = group.splits ? word_of_bytes(group.apart[w]) : 0;
+          words[(s * segment_words + k + i) * row + c] = word_of_bytes(group.kept[w].data());
+          const uint32_t apart = group.splits ? word_of_bytes(group.apart[w].data()) : 0;
           if (apart == 0) continue;
           if (extra_of[w] < 0) {
             extra_of[w] = static_cast<int64_t>(extras.size());
