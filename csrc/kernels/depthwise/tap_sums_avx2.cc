@@ -27,6 +27,15 @@ struct WordSums {
     for (int p = 0; p < Pixels; ++p) low[p] = high[p] = _mm256_setzero_si256();
   }
 
+  // The pairs from First to End, unrolled.
+  template <int First, int End>
+  [[gnu::always_inline]] void add_pairs(const TapBlock& block, const uint8_t* const* taps, int64_t at, int64_t stride) {
+    if constexpr (First < End) {
+      add_pair(block, First, taps, at, stride);
+      add_pairs<First + 1, End>(block, taps, at, stride);
+    }
+  }
+
   [[gnu::always_inline]] void add_pair(const TapBlock& block, int64_t pair, const uint8_t* const* taps, int64_t at,
                                        int64_t stride) {
     const uint8_t* masks = block.masks + pair * 2 * tap_block;
@@ -34,7 +43,10 @@ struct WordSums {
     __m256i mask_a = load(masks), mask_b = load(masks + tap_block);
     __m256i w_low = load(magnitudes), w_high = load(magnitudes + tap_block);
     const uint8_t *from_a = taps[2 * pair] + at, *from_b = taps[2 * pair + 1] + at;
-    for (__m256i* v : {&mask_a, &mask_b, &w_low, &w_high}) keep_in_register(*v);
+    keep_in_register(mask_a);
+    keep_in_register(mask_b);
+    keep_in_register(w_low);
+    keep_in_register(w_high);
     for (int p = 0; p < Pixels; ++p) {
       const __m256i a = _mm256_xor_si256(load(from_a + p * stride), mask_a);
       const __m256i b = _mm256_xor_si256(load(from_b + p * stride), mask_b);
@@ -113,10 +125,10 @@ struct FixedSum {
   [[gnu::always_inline]] static void add(Totals<Pixels>& totals, const TapBlock& block, const uint8_t* const* taps,
                                          int64_t at, int64_t stride) {
     constexpr int middle = std::min(First + PairsPerSum, Pairs), end = std::min(middle + PairsPerSum, Pairs);
-    WordSums<Pixels> words[2];
-#pragma GCC unroll 16
-    for (int pair = First; pair < end; ++pair) words[pair >= middle].add_pair(block, pair, taps, at, stride);
-    totals.add(words[0], words[1]);
+    WordSums<Pixels> first, second;
+    first.template add_pairs<First, middle>(block, taps, at, stride);
+    second.template add_pairs<middle, end>(block, taps, at, stride);
+    totals.add(first, second);
     if constexpr (end < Pairs) add<end>(totals, block, taps, at, stride);
   }
 };
