@@ -39,7 +39,7 @@ def test_the_largest_sums(x: int, w: int, x_dtype: str) -> None:
     assert Session(beyond).implementations["conv"] != LABEL
 
 
-@pytest.mark.parametrize("size", [(12, 12), (13, 13), (14, 27), (15, 16), (16, 15), (29, 30), (2, 97)])
+@pytest.mark.parametrize("size", [(12, 12), (13, 13), (14, 27), (15, 16), (16, 15), (29, 30), (2, 97), (61, 60)])
 @pytest.mark.parametrize("pads", [(1, 1, 1, 1), (0, 0, 0, 0), (2, 0, 1, 3)])
 @pytest.mark.parametrize("channels", [16, 19, 48])
 def test_edges_of_tiles(size: tuple[int, int], pads: tuple[int, int, int, int], channels: int) -> None:

@@ -68,8 +68,9 @@ class ConvWinogradI8 final : public Op {
     const int64_t tiles = tile_rows_ * tile_columns_, threads = context.pool.threads(), blocks = weights_[0].blocks();
     int64_t chunk = std::clamp(chunk_bytes / (winograd::products * row_values_ * 2), least_chunk, largest_chunk);
     if (threads > 1) chunk = std::min(chunk, std::max(least_chunk, tiles / (jobs_per_thread * threads)));
+    const int64_t rounds = (tiles + chunk * threads - 1) / (chunk * threads);  // of as many chunks as threads
+    if (chunk < tiles) chunk = (tiles + rounds * threads - 1) / (rounds * threads);
     const int64_t chunks = (tiles + chunk - 1) / chunk;
-    chunk = (tiles + chunks - 1) / chunks;  // about equally large
     const int64_t parts = threads == 1 ? 1 : std::min(blocks, (2 * threads + chunks - 1) / chunks);
     for (int64_t n = 0; n < out[0].dim(0); ++n) {
       const uint8_t* x = in[0].data + n * H_ * W_ * C_;
