@@ -87,18 +87,19 @@ void Program::choose_layouts(Step& step, std::map<int, int>& converted) {
   const auto moves = [&](int i) {
     return i >= 0 && !constants_.count(i) && layouts_differ(storage_[static_cast<size_t>(i)].type);
   };
-  Layout layout = step.implementation.layout.value_or(Layout::nchw);
   step.inputs = step.definition.inputs;
-  if (!step.implementation.layout) {
-    bool constant_operand = false, any_nhwc = false;
-    for (int i : step.inputs) {
-      if (i < 0) continue;
-      const Storage& stored = storage_[static_cast<size_t>(i)];
-      any_nhwc = any_nhwc || stored.layout == Layout::nhwc;
-      constant_operand = constant_operand || (constants_.count(i) && layouts_differ(stored.type));
-    }
-    if (any_nhwc && !constant_operand) layout = Layout::nhwc;
+  bool constant_operand = false, any_nchw = false, any_nhwc = false;
+  for (int i : step.inputs) {
+    if (i < 0 || !layouts_differ(storage_[static_cast<size_t>(i)].type)) continue;
+    const bool is_nhwc = storage_[static_cast<size_t>(i)].layout == Layout::nhwc;
+    constant_operand = constant_operand || constants_.count(i);
+    any_nhwc = any_nhwc || (moves(i) && is_nhwc);
+    any_nchw = any_nchw || (moves(i) && !is_nhwc);
   }
+  if (step.implementation.need.only_if_stored && any_nchw && !any_nhwc)
+    step.implementation = {make_reference(step.spec), "reference", {}};
+  const Layout follows = any_nhwc && !constant_operand ? Layout::nhwc : Layout::nchw;
+  const Layout layout = step.implementation.need.layout.value_or(follows);
   for (int& i : step.inputs) {
     if (!moves(i) || storage_[static_cast<size_t>(i)].layout == layout) continue;
     const auto [entry, is_new] = converted.emplace(i, static_cast<int>(storage_.size()));
@@ -139,7 +140,7 @@ void Program::plan() {
 
 // Where all elements are treated alike, the result may take the place of an input that nothing reads afterwards.
 void Program::share_places(const Step& step, int at, std::vector<MemoryUse>& uses) const {
-  if (step.implementation.layout || step.definition.outputs.size() != 1) return;
+  if (step.implementation.need.layout || step.definition.outputs.size() != 1) return;
   MemoryUse& out = uses[static_cast<size_t>(step.definition.outputs[0])];
   for (int i : step.inputs) {
     if (i < 0 || constants_.count(i)) continue;

@@ -16,8 +16,9 @@ namespace {
 
 // What the last column of kernels.def means.
 namespace layouts {
-constexpr std::optional<Layout> nchw = Layout::nchw, nhwc = Layout::nhwc, any = std::nullopt;
-}
+constexpr LayoutNeed nchw = {Layout::nchw, false}, nhwc = {Layout::nhwc, false}, any = {std::nullopt, false};
+constexpr LayoutNeed stored_nhwc = {Layout::nhwc, true};
+}  // namespace layouts
 
 using Factory = std::unique_ptr<Op> (*)(const NodeSpec&);
 
@@ -30,7 +31,7 @@ struct KernelEntry {
   const char* name;
   const char* op;
   const char* path;
-  std::optional<Layout> layout;
+  LayoutNeed need;
   Factory make;
 };
 
@@ -70,7 +71,7 @@ std::optional<Implementation> make_kernel(const NodeSpec& node, const std::strin
     for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
       if (node.op != entry->op || path_rank(entry->path) != rank) continue;
       if (std::unique_ptr<Op> op = entry->make(node))
-        return Implementation{std::move(op), std::string(entry->name) + "/" + entry->path, entry->layout};
+        return Implementation{std::move(op), std::string(entry->name) + "/" + entry->path, entry->need};
     }
   return std::nullopt;
 }

@@ -11,10 +11,16 @@
 
 namespace bittrue {
 
+// What an implementation asks of its 4-D tensors.
+struct LayoutNeed {
+  std::optional<Layout> layout = Layout::nchw;  // none: any, as long as all have the same
+  bool only_if_stored = false;  // not worth a conversion: the reference op is as good where none is NHWC
+};
+
 struct Implementation {
   std::unique_ptr<Op> op;
-  std::string label = "reference";              // or "<kernel>/<path>"
-  std::optional<Layout> layout = Layout::nchw;  // of its 4-D tensors; none: any, as long as all have the same
+  std::string label = "reference";  // or "<kernel>/<path>"
+  LayoutNeed need;
 };
 
 // The reference op of csrc/ops. Throws UnsupportedError for unknown ops and unknown attributes.

@@ -11,7 +11,7 @@ from bittrue import _core
 from bittrue.graph.ir import Graph, Node, TensorType
 from bittrue.runtime.session import Session
 
-from .test_around_convolutions import BYTES, check, one_node, random_bytes
+from .test_around_convolutions import BYTES, one_node, random_bytes
 from .test_paths import assert_paths_agree
 
 DTYPES = ("int8", "uint8", "int16", "float32")
@@ -26,6 +26,39 @@ SCALED: list[dict[str, Any]] = [
 
 def random_values(rng: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     return random_bytes(rng, dtype, shape) if dtype in BYTES else rng.integers(-30000, 30000, shape).astype(dtype)
+
+
+def in_pixels(graph: Graph) -> Graph:
+    """Puts before every image input nodes that store it as NHWC, because the kernels are used only there."""
+    for name in list(graph.inputs):
+        type_ = graph.types[name]
+        if len(type_.shape) != 4 or 0 in type_.shape:
+            continue
+        stored, pool = f"{name}/pixels", {"kernel": [1, 1]}
+        graph.types[stored] = type_
+        if type_.dtype in BYTES:
+            nodes = [Node("MaxPool2d", stored, [name], [stored], pool, "bittrue")]
+        elif type_.dtype == "int16":
+            channels = type_.shape[1]
+            weights = f"{name}/weights"
+            graph.add_constant(weights, np.eye(channels, dtype=np.int8).reshape(channels, channels, 1, 1))
+            nodes = [Node("Conv2d", stored, [name, weights], [stored], {}, "bittrue")]
+        else:
+            small, pooled = f"{name}/small", f"{name}/pooled"
+            graph.types[small] = graph.types[pooled] = TensorType("int8", type_.shape)
+            nodes = [
+                Node("Quantize", small, [name], [small], {"scale": [1 / 256]}, "bittrue"),
+                Node("MaxPool2d", pooled, [small], [pooled], pool, "bittrue"),
+                Node("Dequantize", stored, [pooled], [stored], {"scale": [0.1]}, "bittrue"),
+            ]
+        for node in graph.nodes:
+            node.inputs = [stored if i == name else i for i in node.inputs]
+        graph.nodes = nodes + graph.nodes
+    return graph
+
+
+def check(op: str, feeds: dict[str, np.ndarray], dtype: str, shape: tuple[int, ...], attrs: dict[str, Any]) -> None:
+    assert_paths_agree(in_pixels(one_node(op, feeds, dtype, shape, attrs)), feeds)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, 3, -1])
@@ -54,7 +87,7 @@ def test_concat_of_several_types_and_constants() -> None:
     graph = one_node("Concat", {"a": feeds["a"]}, "int8", (1, 6, 4, 5), {"axis": 1})
     graph.add_constant("b", feeds["b"].view(np.int8))
     graph.nodes[0].inputs.append("b")
-    assert_paths_agree(graph, {"a": feeds["a"]})
+    assert_paths_agree(in_pixels(graph), {"a": feeds["a"]})
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -81,7 +114,7 @@ def test_split(dtype: str, axis: int) -> None:
         shape[axis] = length
         graph.types[name] = TensorType(dtype, tuple(shape))
     graph.nodes = [Node("Split", "node", ["x"], ["a", "b", "c"], {"axis": axis}, "bittrue")]
-    assert_paths_agree(graph, {"x": x})
+    assert_paths_agree(in_pixels(graph), {"x": x})
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -118,4 +151,5 @@ def test_they_are_the_ones_that_run() -> None:
     for name, (op, shape, attrs) in cases.items():
         feeds = {"x": x, "z": x} if op == "Concat" else {"x": x}
         graph = one_node(op, feeds, "int8", shape, attrs)
-        assert Session(graph, path="avx2").implementations == {"node": f"{name}/avx2"}
+        assert Session(graph, path="avx2").implementations == {"node": "reference"}
+        assert Session(in_pixels(graph), path="avx2").implementations["node"] == f"{name}/avx2"
