@@ -7,6 +7,7 @@ shift 2
 root=$(cd "$(dirname "$0")/.." && pwd)
 python="$root/.venv/bin/python"
 build="$root/build/$name"
+mkdir -p "$root/build"
 "$root/.venv/bin/cmake" -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="$flags" \
   -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF \
   -DCMAKE_MAKE_PROGRAM="$root/.venv/bin/ninja" -DPython_EXECUTABLE="$python" \

@@ -4,33 +4,21 @@
 
 #include <immintrin.h>
 
+#include <cstdint>
 #include <cstring>
 
 #pragma GCC push_options
 #pragma GCC target("avx2")
 
+#include "kernels/gemm_i8/lanes_256.h"
 #include "kernels/gemm_i8/tile_gemm_loops.h"
 
 namespace bittrue {
 
 namespace {
 
-struct Avx2 {
-  using Vector = __m256i;
-  static constexpr int lanes = 8;
-
-  static __m256i zero() { return _mm256_setzero_si256(); }
-  static __m256i load(const uint32_t* words) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words)); }
-  static void store(int32_t* to, __m256i v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), v); }
-  static __m256i broadcast(const uint8_t* word) {
-    int32_t value;
-    std::memcpy(&value, word, sizeof value);
-    return _mm256_set1_epi32(value);
-  }
-};
-
 template <int Group>
-struct Bytes : Avx2 {
+struct Bytes : Lanes256 {
   static constexpr int group = Group;
 
   template <int Words>
@@ -43,7 +31,7 @@ struct Bytes : Avx2 {
   }
 };
 
-struct Halves : Avx2 {
+struct Halves : Lanes256 {
   static constexpr int group = 1;
 
   template <int Words>
@@ -54,13 +42,13 @@ struct Halves : Avx2 {
 
 // In two parts of at most 127 and 128, of which none saturates.
 void add_word(const uint8_t* values, const uint32_t* weights, int vectors, int32_t* sums) {
-  const __m256i x = Avx2::broadcast(values), first = _mm256_min_epu8(x, _mm256_set1_epi8(INT8_MAX));
+  const __m256i x = Lanes256::broadcast(values), first = _mm256_min_epu8(x, _mm256_set1_epi8(INT8_MAX));
   const __m256i second = _mm256_sub_epi8(x, first), ones = _mm256_set1_epi16(1);
   for (int v = 0; v < vectors; ++v) {
-    const __m256i w = Avx2::load(weights + v * Avx2::lanes);
+    const __m256i w = Lanes256::load(weights + v * Lanes256::lanes);
     const __m256i a = _mm256_madd_epi16(_mm256_maddubs_epi16(first, w), ones);
     const __m256i b = _mm256_madd_epi16(_mm256_maddubs_epi16(second, w), ones);
-    auto* to = reinterpret_cast<__m256i*>(sums + v * Avx2::lanes);
+    auto* to = reinterpret_cast<__m256i*>(sums + v * Lanes256::lanes);
     _mm256_storeu_si256(to, _mm256_add_epi32(_mm256_loadu_si256(to), _mm256_add_epi32(a, b)));
   }
 }
@@ -69,15 +57,8 @@ constexpr int tile_pixels = 4, tile_vectors = 2;
 
 template <class Way>
 TileGemm way(int values_per_word, int narrow_words, double cost) {
-  TileGemm gemm{};
-  gemm.path = "avx2";
-  gemm.values_per_word = values_per_word;
+  TileGemm gemm = tile_gemm<Way, tile_pixels, tile_vectors>("avx2", values_per_word, cost);
   gemm.narrow_words = narrow_words;
-  gemm.lanes = Way::lanes;
-  gemm.vectors = tile_vectors;
-  gemm.pixels = tile_pixels;
-  gemm.word_cost = cost;
-  gemm.multiply = multiply_all<Way, tile_pixels, tile_vectors>;
   return gemm;
 }
 

@@ -61,23 +61,11 @@ struct Halves : Avx512 {
 
 constexpr int tile_pixels = 6, tile_vectors = 4;
 
-template <class Way>
-TileGemm way(int values_per_word) {
-  TileGemm gemm{};
-  gemm.path = "avx512vnni";
-  gemm.values_per_word = values_per_word;
-  gemm.lanes = Way::lanes;
-  gemm.vectors = tile_vectors;
-  gemm.pixels = tile_pixels;
-  gemm.word_cost = 1.0;
-  gemm.multiply = multiply_all<Way, tile_pixels, tile_vectors>;
-  return gemm;
-}
-
 }  // namespace
 
 const std::vector<TileGemm>& tile_gemms_avx512vnni() {
-  static const std::vector<TileGemm> ways = {way<Bytes>(4), way<Halves>(2)};
+  static const std::vector<TileGemm> ways = {tile_gemm<Bytes, tile_pixels, tile_vectors>("avx512vnni", 4),
+                                             tile_gemm<Halves, tile_pixels, tile_vectors>("avx512vnni", 2)};
   return ways;
 }
 

@@ -35,17 +35,7 @@ constexpr int tile_pixels = 4, tile_vectors = 2;
 }  // namespace
 
 const std::vector<TileGemm>& tile_gemms_generic() {
-  static const std::vector<TileGemm> ways = [] {
-    TileGemm halves{};
-    halves.path = "generic";
-    halves.values_per_word = 2;
-    halves.lanes = Sse2Halves::lanes;
-    halves.vectors = tile_vectors;
-    halves.pixels = tile_pixels;
-    halves.word_cost = 1.0;
-    halves.multiply = multiply_all<Sse2Halves, tile_pixels, tile_vectors>;
-    return std::vector<TileGemm>{halves};
-  }();
+  static const std::vector<TileGemm> ways = {tile_gemm<Sse2Halves, tile_pixels, tile_vectors>("generic", 2)};
   return ways;
 }
 

@@ -75,6 +75,20 @@ void multiply_all(const TileOperands& given, int64_t pixels, int vectors) {
   }
 }
 
+// A way of a path with these loops, to which the caller adds what is special about it.
+template <class Way, int Pixels, int Vectors>
+TileGemm tile_gemm(const char* path, int values_per_word, double word_cost = 1.0) {
+  TileGemm gemm{};
+  gemm.path = path;
+  gemm.values_per_word = values_per_word;
+  gemm.lanes = Way::lanes;
+  gemm.vectors = Vectors;
+  gemm.pixels = Pixels;
+  gemm.word_cost = word_cost;
+  gemm.multiply = multiply_all<Way, Pixels, Vectors>;
+  return gemm;
+}
+
 }  // namespace
 
 }  // namespace bittrue

@@ -68,17 +68,8 @@ struct PortableHalves : Portable<Lanes> {
 // The ways of a path whose tiles have up to Pixels x Vectors.
 template <int Lanes, int Pixels, int Vectors>
 std::vector<TileGemm> portable_ways(const char* path) {
-  TileGemm bytes{}, halves{};
-  bytes.path = halves.path = path;
-  bytes.lanes = halves.lanes = Lanes;
-  bytes.vectors = halves.vectors = Vectors;
-  bytes.pixels = halves.pixels = Pixels;
-  bytes.word_cost = halves.word_cost = 1.0;
-  bytes.values_per_word = 4;
-  halves.values_per_word = 2;
-  bytes.multiply = multiply_all<PortableBytes<Lanes>, Pixels, Vectors>;
-  halves.multiply = multiply_all<PortableHalves<Lanes>, Pixels, Vectors>;
-  return {bytes, halves};
+  return {tile_gemm<PortableBytes<Lanes>, Pixels, Vectors>(path, 4),
+          tile_gemm<PortableHalves<Lanes>, Pixels, Vectors>(path, 2)};
 }
 
 }  // namespace
