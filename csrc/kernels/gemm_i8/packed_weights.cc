@@ -72,6 +72,9 @@ GroupWeights group_of(const int16_t* segment, int64_t length, int64_t first, int
   return group;
 }
 
+// Looking at the words of a pixel, before the blocks share the result; in times of a word of one block, estimated.
+constexpr double check_of_pixel = 12.0, check_of_word = 0.3;
+
 int64_t narrow_limit(int64_t largest_x) { return largest_narrow / std::max<int64_t>(largest_x, 1); }
 
 }  // namespace
@@ -179,7 +182,10 @@ const TileGemm* PackedWeights::choose(const std::vector<const TileGemm*>& ways, 
     const int64_t words = segments.words(*way), group = std::max(way->narrow_words, 1);
     double cost = static_cast<double>(segments.offsets.size()) *
                   (way->word_cost * static_cast<double>(words / group * group) + static_cast<double>(words % group));
-    if (way->narrow_words > 0 && !way->checks_pixels) {
+    if (way->checks_pixels) {
+      const int64_t blocks = (channels + way->block_channels() - 1) / way->block_channels();
+      cost += (check_of_pixel + check_of_word * static_cast<double>(words)) / static_cast<double>(blocks);
+    } else if (way->narrow_words > 0) {
       const auto packed = pack(*way, weights, std::min<int64_t>(channels, way->block_channels()), segments, largest_x);
       if (!packed) continue;
       cost += static_cast<double>(packed->extras_[0].size());
