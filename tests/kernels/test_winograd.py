@@ -22,9 +22,9 @@ def filled(x: int, w: int, channels: int, *, x_dtype: str = "uint8", size: int =
     graph = Graph("conv", inputs=["x"], outputs=["y"])
     graph.types |= {
         "x": TensorType(x_dtype, (1, channels, size, size)),
-        "y": TensorType("int32", (1, 17, size, size)),
+        "y": TensorType("int32", (1, 33, size, size)),
     }
-    graph.add_constant("w", np.full((17, channels, 3, 3), w, np.int8))
+    graph.add_constant("w", np.full((33, channels, 3, 3), w, np.int8))
     graph.nodes = [Node("Conv2d", "conv", ["x", "w"], ["y"], {"pads": [1, 1, 1, 1]}, "bittrue")]
     return graph, np.full((1, channels, size, size), x, x_dtype)
 
