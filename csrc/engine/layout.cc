@@ -21,7 +21,6 @@ void transpose_rows(const T* from, int64_t rows, int64_t columns, int64_t begin,
     }
 }
 
-// Few columns: every column of the result is written in one run.
 template <class T, int64_t Columns>
 void split_rows(const T* from, int64_t rows, int64_t begin, int64_t end, T* to) {
   for (int64_t r = begin; r < end; ++r)
@@ -34,7 +33,7 @@ void join_rows(const T* from, int64_t columns, int64_t begin, int64_t end, T* to
     for (int64_t r = 0; r < Rows; ++r) to[c * Rows + r] = from[r * columns + c];
 }
 
-// The transpose of `rows` x `columns`, split into blocks of the longer side.
+// The transpose of `rows` x `columns`; pictures of three channels have loops of their own.
 template <class T>
 void transpose(const T* from, int64_t rows, int64_t columns, T* to, ThreadPool& pool) {
   if (rows == 3) {

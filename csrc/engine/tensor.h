@@ -47,6 +47,8 @@ inline int64_t count(const Shape& shape) {
   return n;
 }
 
+inline bool is_8_bit(DType t) { return t == DType::int8 || t == DType::uint8; }
+
 // int4 and uint4 are packed two to a byte, low nibble first.
 inline int64_t bytes_of(DType t, int64_t elements) { return (elements * info(t).bits + 7) / 8; }
 

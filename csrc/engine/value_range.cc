@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "ops/concat.h"
 #include "ops/shapes.h"
 #include "ops/window.h"
 
@@ -36,9 +37,7 @@ ValueRange moved_range(const NodeSpec& node) {
   if (node.op == "MaxPool2d" && a.text("requant", "none") == "none" && a.integer("zero_point", 0) == 0 &&
       !has_empty_window(node))
     return node.ranges[0];
-  if (node.op == "Concat" && !a.has("input_requant") && !a.has("input_zero_point") && !a.has("left_shift") &&
-      !a.has("zero_point"))
-    return hull_of_inputs(node);
+  if (node.op == "Concat" && !Concat::requantizes(a)) return hull_of_inputs(node);
   if (node.op == "Pad" && node.outputs[0]->dtype != DType::float32) {
     const int64_t value = a.integer("value", 0);
     return hull(node.ranges[0], {value, value});

@@ -24,8 +24,7 @@ class Concat final : public Op {
     clamp_max_ = a.integer("clamp_max", type.max);
     if (input_zero_point_.size() != 1 && input_zero_point_.size() != node.inputs.size())
       throw DataError("input_zero_point: one entry or one per input");
-    for (const char* key : {"input_requant", "input_zero_point", "left_shift", "zero_point", "clamp_min", "clamp_max"})
-      requantizes_ = requantizes_ || a.has(key);
+    requantizes_ = requantizes(a);
     int64_t length = 0;
     for (const TensorType* type_in : node.inputs) {
       const AxisView part(type_in->shape, a.integer("axis", 1));
@@ -34,6 +33,13 @@ class Concat final : public Op {
       if (!requantizes_ && type_in->dtype != node.outputs[0]->dtype) throw DataError("inputs of several types");
     }
     if (length != view_.length) throw DataError("the output is not as long as the inputs");
+  }
+
+  // Whether the inputs are requantized, not copied.
+  static bool requantizes(const Attributes& a) {
+    for (const char* key : {"input_requant", "input_zero_point", "left_shift", "zero_point", "clamp_min", "clamp_max"})
+      if (a.has(key)) return true;
+    return false;
   }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {

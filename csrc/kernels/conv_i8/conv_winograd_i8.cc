@@ -169,7 +169,7 @@ std::unique_ptr<Op> make(const NodeSpec& node, const std::vector<TileGemm>& ways
   if (ways.empty() || !path_available(ways[0].path) || !path_available("avx2") ||
       !pays(node, ways[0].narrow_words > 0 ? least_beside_narrow_sums : least_beside_vnni))
     return nullptr;
-  if (type != DType::int8 && type != DType::uint8) return nullptr;
+  if (!is_8_bit(type)) return nullptr;
   const int64_t zero_point = node.attributes.integer("x_zero_point", 0);
   const ValueRange x = node.ranges[0];
   if (zero_point < info(type).min || zero_point > info(type).max) return nullptr;

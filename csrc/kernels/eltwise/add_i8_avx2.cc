@@ -139,8 +139,6 @@ std::optional<AddInput> read_input(const NodeSpec& node, const Requantizer& requ
                   static_cast<int>(shift)};
 }
 
-bool is_8_bit(DType type) { return type == DType::int8 || type == DType::uint8; }
-
 }  // namespace
 
 std::unique_ptr<Op> make_kernel_add_i8_avx2(const NodeSpec& node) {

@@ -44,8 +44,6 @@ class AddTables final : public Op {
   VectorStage stage_;
 };
 
-bool is_8_bit(DType type) { return type == DType::int8 || type == DType::uint8; }
-
 }  // namespace
 
 std::unique_ptr<Op> make_kernel_add_tables_avx2(const NodeSpec& node) {

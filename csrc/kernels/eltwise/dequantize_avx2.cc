@@ -67,7 +67,7 @@ class DequantizeAvx2 final : public Op {
 std::unique_ptr<Op> make_kernel_dequantize_avx2(const NodeSpec& node) {
   const Attributes& a = node.attributes;
   const DType type = node.inputs[0]->dtype;
-  if (!path_available("avx2") || (type != DType::int8 && type != DType::uint8)) return nullptr;
+  if (!path_available("avx2") || !is_8_bit(type)) return nullptr;
   const std::vector<double> scale = a.reals("scale", {1.0});
   const std::vector<int64_t> zero_point = a.integer_list("zero_point", {0});
   constexpr int64_t largest_zero_point = int64_t(1) << 23;  // differences are exact floats

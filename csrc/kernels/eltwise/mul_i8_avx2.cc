@@ -64,13 +64,12 @@ std::unique_ptr<Op> make(const NodeSpec& node, int64_t largest) {
   return std::make_unique<MulI8Avx2<A, uint8_t>>(node, largest);
 }
 
-bool is_8_bit(const TensorType& type) { return type.dtype == DType::int8 || type.dtype == DType::uint8; }
-
 }  // namespace
 
 std::unique_ptr<Op> make_kernel_mul_i8_avx2(const NodeSpec& node) {
   const TensorType &a = *node.inputs[0], &b = *node.inputs[1], &y = *node.outputs[0];
-  if (!path_available("avx2") || !is_8_bit(a) || !is_8_bit(b) || !VectorStage::writes(y.dtype)) return nullptr;
+  if (!path_available("avx2") || !is_8_bit(a.dtype) || !is_8_bit(b.dtype) || !VectorStage::writes(y.dtype))
+    return nullptr;
   if (a.shape != y.shape || b.shape != y.shape) return nullptr;
   const auto largest = [&](const TensorType& type, const char* key) {
     return largest_difference(info(type.dtype), node.attributes.integer(key, 0));

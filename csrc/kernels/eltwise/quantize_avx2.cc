@@ -107,7 +107,7 @@ class QuantizeAvx2 final : public Op {
 std::unique_ptr<Op> make_kernel_quantize_avx2(const NodeSpec& node) {
   const Attributes& a = node.attributes;
   const DType type = node.outputs[0]->dtype;
-  if (!path_available("avx2") || (type != DType::int8 && type != DType::uint8)) return nullptr;
+  if (!path_available("avx2") || !is_8_bit(type)) return nullptr;
   const std::vector<double> scale = a.reals("scale", {1.0});
   const std::vector<int64_t> zero_point = a.integer_list("zero_point", {0});
   if (scale.size() != 1 || zero_point.size() != 1) return nullptr;

@@ -45,7 +45,7 @@ std::optional<NodeWeights> node_weights(const ConstTensor& w, const std::vector<
 
 std::optional<NodeSums> node_sums(const NodeSpec& node, const NodeWeights& weights, int64_t zero_point) {
   const DType type = node.inputs[0]->dtype;
-  if (type != DType::int8 && type != DType::uint8 && type != DType::int16) return std::nullopt;
+  if (!is_8_bit(type) && type != DType::int16) return std::nullopt;
   if (!VectorStage::writes(node.outputs[0]->dtype) || std::abs(zero_point) > INT16_MAX) return std::nullopt;
   if (node.has_input(2) && !node.constant(2).present()) return std::nullopt;
   // Padding adds nothing to a sum, so that the range of what is multiplied includes 0.

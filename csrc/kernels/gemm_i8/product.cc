@@ -1,7 +1,6 @@
 #include "kernels/gemm_i8/product.h"
 
 #include <algorithm>
-#include <string>
 
 #include "arith/saturate.h"
 #include "engine/stage_attributes.h"
@@ -50,7 +49,7 @@ std::optional<Product> Product::make(const NodeSpec& node, const std::vector<Til
     bias.push_back(static_cast<int32_t>(wrap(sums->bias[c] - (form.added + zero_point) * sums->weights[c], 32)));
   Product product(*gemm, form,
                   VectorStage(read_output_stage(node, weights.channels), bias, sums->largest, node.outputs[0]->dtype,
-                              gemm->path != std::string("generic")),
+                              !gemm->scalar_stage),
                   group_channels, INT16_MAX / std::max<int64_t>(weights.largest, 1));
   for (int64_t g = 0; g < groups; ++g) {
     auto packed = PackedWeights::pack(*gemm, weights.values.data() + g * group_channels * segments.values(),

@@ -31,6 +31,7 @@ struct TileGemm {
   int narrow_words;
   // Not the weights but the values of the pixels are kept so small that nothing saturates (small_pixels.h).
   bool checks_pixels;
+  bool scalar_stage;  // its path has no vector code for the output stage either
   int lanes;
   int vectors;       // most of a tile
   int pixels;        // most of a tile

@@ -32,12 +32,9 @@ struct Sse2Halves {
 
 constexpr int tile_pixels = 4, tile_vectors = 2;
 
-}  // namespace
+std::vector<TileGemm> baseline_ways() { return {tile_gemm<Sse2Halves, tile_pixels, tile_vectors>("generic", 2)}; }
 
-const std::vector<TileGemm>& tile_gemms_generic() {
-  static const std::vector<TileGemm> ways = {tile_gemm<Sse2Halves, tile_pixels, tile_vectors>("generic", 2)};
-  return ways;
-}
+}  // namespace
 
 }  // namespace bittrue
 
@@ -47,11 +44,25 @@ const std::vector<TileGemm>& tile_gemms_generic() {
 
 namespace bittrue {
 
-const std::vector<TileGemm>& tile_gemms_generic() {
-  static const std::vector<TileGemm> ways = portable_ways<8, 2, 1>("generic");
-  return ways;
-}
+namespace {
+
+std::vector<TileGemm> baseline_ways() { return portable_ways<8, 2, 1>("generic"); }
+
+}  // namespace
 
 }  // namespace bittrue
 
 #endif
+
+namespace bittrue {
+
+const std::vector<TileGemm>& tile_gemms_generic() {
+  static const std::vector<TileGemm> ways = [] {
+    std::vector<TileGemm> all = baseline_ways();
+    for (TileGemm& way : all) way.scalar_stage = true;
+    return all;
+  }();
+  return ways;
+}
+
+}  // namespace bittrue

@@ -2,11 +2,10 @@
 #include <cstring>
 #include <optional>
 
-#include "engine/stage_attributes.h"
 #include "kernels/move/stored_order.h"
 #include "kernels/path.h"
-#include "kernels/table/byte_table.h"
-#include "ops/broadcast.h"
+#include "kernels/table/reference_tables.h"
+#include "ops/concat.h"
 
 namespace bittrue {
 
@@ -49,41 +48,23 @@ class ConcatAvx2 final : public Op {
   std::vector<int64_t> run_bytes_;  // of each input in a row of the output
 };
 
-bool requantizes(const Attributes& a) {
-  for (const char* key : {"input_requant", "input_zero_point", "left_shift", "zero_point", "clamp_min", "clamp_max"})
-    if (a.has(key)) return true;
-  return false;
-}
-
+// Those of inputs that are requantized.
 Tables input_tables(const NodeSpec& node) {
-  const Attributes& a = node.attributes;
-  const DTypeInfo& type = info(node.outputs[0]->dtype);
-  const auto count = static_cast<int64_t>(node.inputs.size());
-  const Requantizer requantizer = read_requantizer(a, count, "input_");
-  const std::vector<int64_t> input_zero_point = a.integer_list("input_zero_point", {0});
-  const int64_t factor = int64_t(1) << a.integer("left_shift", 0), zero_point = a.integer("zero_point", 0);
-  const int64_t low = a.integer("clamp_min", type.min), high = a.integer("clamp_max", type.max);
+  const size_t axis = normal_axis(node.attributes.integer("axis", 1), node.inputs[0]->shape.size());
   Tables tables;
-  for (int64_t k = 0; k < count; ++k) {
-    tables.emplace_back(ByteTable::of(node.inputs[static_cast<size_t>(k)]->dtype, [&](int64_t x) {
-      const int64_t centered = x - Requantizer::at(input_zero_point, k);
-      return clamp(requantizer.apply(centered * factor, k) + zero_point, low, high);
-    }));
-    if (tables.back()->is_identity()) tables.back().reset();
-  }
+  for (const ByteTable& table : reference_tables(node, node.inputs.size(), axis))
+    tables.push_back(table.is_identity() ? std::nullopt : std::optional<ByteTable>(table));
   return tables;
 }
-
-bool is_8_bit(const TensorType& type) { return type.dtype == DType::int8 || type.dtype == DType::uint8; }
 
 }  // namespace
 
 std::unique_ptr<Op> make_kernel_concat_avx2(const NodeSpec& node) {
   const TensorType& y = *node.outputs[0];
   if (!path_available("avx2") || info(y.dtype).bits < 8 || has_constant_image(node)) return nullptr;
-  if (!requantizes(node.attributes)) return std::make_unique<ConcatAvx2>(node, Tables(node.inputs.size()));
-  bool bytes = is_8_bit(y);
-  for (const TensorType* input : node.inputs) bytes = bytes && is_8_bit(*input);
+  if (!Concat::requantizes(node.attributes)) return std::make_unique<ConcatAvx2>(node, Tables(node.inputs.size()));
+  bool bytes = is_8_bit(y.dtype);
+  for (const TensorType* input : node.inputs) bytes = bytes && is_8_bit(input->dtype);
   return bytes ? std::make_unique<ConcatAvx2>(node, input_tables(node)) : nullptr;
 }
 

@@ -2,8 +2,8 @@
 #include <cstring>
 #include <numeric>
 
-#include "engine/registry.h"
 #include "kernels/path.h"
+#include "kernels/run_reference.h"
 #include "ops/broadcast.h"
 
 namespace bittrue {
@@ -15,15 +15,10 @@ std::vector<int32_t> source_indices(const NodeSpec& node, size_t axis) {
   TensorType x{DType::int32, {1, 1, 1, 1}}, y = x;
   x.shape[axis] = node.inputs[0]->shape[axis];
   y.shape[axis] = node.outputs[0]->shape[axis];
-  NodeSpec line = node;
-  line.inputs = {&x};
-  line.outputs = {&y};
   std::vector<int32_t> indices(static_cast<size_t>(x.elements())), sources(static_cast<size_t>(y.elements()));
   std::iota(indices.begin(), indices.end(), 0);
-  ThreadPool pool(1);
-  RunContext context{pool, nullptr};
-  make_reference(line)->run({{&x, reinterpret_cast<const uint8_t*>(indices.data())}},
-                            {{&y, reinterpret_cast<uint8_t*>(sources.data())}}, context);
+  run_reference(node, {{&x, reinterpret_cast<const uint8_t*>(indices.data())}},
+                {&y, reinterpret_cast<uint8_t*>(sources.data())});
   return sources;
 }
 

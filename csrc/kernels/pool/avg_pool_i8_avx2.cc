@@ -112,7 +112,7 @@ class AvgPoolI8Avx2 final : public Op {
 
 std::unique_ptr<Op> make_kernel_avg_pool_i8_avx2(const NodeSpec& node) {
   const TensorType &x = *node.inputs[0], &y = *node.outputs[0];
-  if (!path_available("avx2") || (x.dtype != DType::int8 && x.dtype != DType::uint8)) return nullptr;
+  if (!path_available("avx2") || !is_8_bit(x.dtype)) return nullptr;
   if (!VectorStage::writes(y.dtype) || y.elements() == 0) return nullptr;
   const Window window = read_window(node, node.attributes.integers("kernel"));
   const OutputStage stage = read_output_stage(node, 1);

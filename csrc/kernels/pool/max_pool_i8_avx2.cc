@@ -143,7 +143,7 @@ class MaxPoolI8Avx2 final : public Op {
 std::unique_ptr<Op> make_kernel_max_pool_i8_avx2(const NodeSpec& node) {
   const DType type = node.inputs[0]->dtype;
   if (!path_available("avx2") || type != node.outputs[0]->dtype || node.outputs[0]->elements() == 0) return nullptr;
-  if (type != DType::int8 && type != DType::uint8) return nullptr;
+  if (!is_8_bit(type)) return nullptr;
   const OutputStage stage = read_output_stage(node, 1);
   if (stage.requant.kind != Requant::none || stage.zero_point != 0) return nullptr;
   const Window window = read_window(node, node.attributes.integers("kernel"));

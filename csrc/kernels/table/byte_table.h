@@ -13,17 +13,6 @@ class ByteTable {
  public:
   explicit ByteTable(const std::array<uint8_t, 256>& entries);
 
-  // The table of `value`, a function from the values of one 8-bit type to those of another.
-  template <class Function>
-  static ByteTable of(DType from, const Function& value) {
-    std::array<uint8_t, 256> entries;
-    for (int code = 0; code < 256; ++code) {
-      const int64_t x = from == DType::int8 ? static_cast<int8_t>(code) : code;
-      entries[static_cast<size_t>(code)] = static_cast<uint8_t>(value(x));
-    }
-    return ByteTable(entries);
-  }
-
   // Whether every byte is its own entry.
   bool is_identity() const { return is_identity_; }
 
