@@ -263,3 +263,15 @@ def test_tables(data: st.DataObject) -> None:
         out, axis = c.dtype("int8", "uint8"), c.integer(0, 2)
         attrs = {"axis": axis, "output_scale": 1 / 255, "zero_point": c.integer(-3, 3), "rounding": "half_away"}
         c.check("SoftmaxTable", [x, table], out, (2, 6, 3), attrs)
+
+
+def test_prelu_adds_the_zero_point_of_negative_values_before_rounding() -> None:
+    """2 * 1.37 - 3 is -0.26, which is cut to 0; the zero point after rounding would give -1."""
+    graph = Graph("prelu", inputs=["x"], outputs=["y"])
+    graph.types |= {"x": TensorType("int8", (1, 1)), "y": TensorType("int8", (1, 1))}
+    graph.add_constant("slope", np.array([-1], np.int8))
+    attrs = {"zero_point": -3, "zero_point_order": "before_rounding", "negative_requant": "float_scale"}
+    rule = {"negative_scale": [float(np.float32(1.37))], "negative_rounding": "toward_zero"}
+    graph.nodes = [Node("Prelu", "prelu", ["x", "slope"], ["y"], attrs | rule, "bittrue")]
+    feeds = {"x": np.array([[-2]], np.int8)}
+    assert evaluate_graph(graph, feeds)["y"] == Session(graph).run(feeds).outputs["y"] == 0

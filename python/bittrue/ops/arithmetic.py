@@ -176,15 +176,16 @@ def _shift_with_offset(v: IntArray, shift: IntArray, rounding: str, offset: int)
 
 
 def output_stage(
-    exact_sum: IntArray, attrs: Mapping[str, Any], dtype: str, axis: int = 1, divisor: Any = 1
+    exact_sum: IntArray, attrs: Mapping[str, Any], dtype: str, axis: int = 1, divisor: Any = 1, prefix: str = ""
 ) -> IntArray:
-    """Accumulator rule, requantization, zero point and clamp of docs/quantized-graph.md; returns values of `dtype`."""
+    """Accumulator rule, requantization (its keys after `prefix`), zero point and clamp of docs/quantized-graph.md;
+    returns values of `dtype`."""
     v = accumulate(np.asarray(exact_sum), attrs.get("acc", "exact64"))
     zero_point = int(attrs.get("zero_point", 0))
     if attrs.get("zero_point_order", "after_rounding") == "before_rounding":
-        v = requantize(v, attrs, axis, divisor=divisor, offset=zero_point)
+        v = requantize(v, attrs, axis, divisor=divisor, offset=zero_point, prefix=prefix)
     else:
-        v = requantize(v, attrs, axis, divisor=divisor) + zero_point
+        v = requantize(v, attrs, axis, divisor=divisor, prefix=prefix) + zero_point
     lo, hi = INT_RANGES[dtype]
     return np.clip(v, attrs.get("clamp_min", lo), attrs.get("clamp_max", hi)).astype(dtype)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bittrue.graph.ir import Node, TensorType
-from bittrue.ops.arithmetic import INT_RANGES, input_stage, output_stage, requantize, shift_right, wrap
+from bittrue.ops.arithmetic import INT_RANGES, input_stage, output_stage, shift_right, wrap
 from bittrue.ops.registry import INPUT_STAGE, STAGE, Array, op
 
 NEGATIVE = tuple(f"negative_{key}" for key in ("requant", "multiplier", "shift", "scale", "rounding", "high_rounding"))
@@ -80,9 +80,7 @@ def prelu(node: Node, inputs: Sequence[Array | None], outputs: Sequence[TensorTy
     if slopes.size > 1:
         slopes = slopes.reshape(-1, *[1] * (v.ndim - 2))
     dtype = outputs[0].dtype
-    lo, hi = INT_RANGES[dtype]
-    negative = requantize(v * slopes, node.attrs, prefix="negative_") + node.attrs.get("zero_point", 0)
-    negative = np.clip(negative, node.attrs.get("clamp_min", lo), node.attrs.get("clamp_max", hi))
+    negative = output_stage(v * slopes, node.attrs, dtype, prefix="negative_")
     return [np.where(v > 0, output_stage(v, node.attrs, dtype), negative)]
 
 
