@@ -1,8 +1,10 @@
 // What an op is to the engine. Reference ops (csrc/ops) and kernels (csrc/kernels) share this interface.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,9 @@ struct ValueRange {
   int64_t low = 0;
   int64_t high = 0;
 };
+
+// The smallest range that holds both.
+inline ValueRange hull(ValueRange a, ValueRange b) { return {std::min(a.low, b.low), std::max(a.high, b.high)}; }
 
 struct NodeSpec {
   std::string op;
@@ -69,6 +74,10 @@ class Op {
   // Inputs and outputs are in the order of the node; an absent optional input is not present(). Shapes are those of
   // the graph, (N, C, H, W) also where a kernel asked for NHWC.
   virtual void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const = 0;
+
+  // Reference ops that only move elements, or read them from a table, tell what their outputs lie in, given the ranges
+  // of the inputs; all others may give whatever the type and their clamp allow.
+  virtual std::optional<ValueRange> moved_range(const std::vector<ValueRange>&) const { return std::nullopt; }
 };
 
 // Elements per block below which splitting costs more than it gains.

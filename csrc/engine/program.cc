@@ -48,8 +48,8 @@ Program::Program(std::vector<TensorSpec> tensors, Constants constants, std::vect
     step.definition = std::move(node);
     describe(step, ranges);
     naming_node(step.definition, [&] { step.implementation.op = make_reference(step.spec); });
-    if (step.definition.outputs.size() == 1)
-      ranges[static_cast<size_t>(step.definition.outputs[0])] = output_range(step.spec);
+    for (size_t k = 0; k < step.definition.outputs.size(); ++k)
+      ranges[static_cast<size_t>(step.definition.outputs[k])] = output_range(step.spec, *step.implementation.op, k);
   }
   // Kernels pack their weights, which is most of the time that loading takes; every node by itself.
   pool_.parallel_for(static_cast<int64_t>(steps_.size()), 1, [&](int64_t begin, int64_t end) {

@@ -1,5 +1,5 @@
 // The smallest and largest integer that a tensor can hold, as far as the graph proves it: the type, the clamp of the op
-// that wrote it, the entries of a lookup table, or the ranges of the tensors whose elements an op only moves.
+// that wrote it, and what the op says of its outputs (Op::moved_range).
 #pragma once
 
 #include "engine/op.h"
@@ -8,7 +8,7 @@ namespace bittrue {
 
 ValueRange range_of_type(const TensorType& type);
 
-// The range of the first output of `node`, whose inputs have the ranges node.ranges.
-ValueRange output_range(const NodeSpec& node);
+// The range of one output of `node`, whose inputs have the ranges node.ranges. `op` is its reference op.
+ValueRange output_range(const NodeSpec& node, const Op& op, size_t output);
 
 }  // namespace bittrue

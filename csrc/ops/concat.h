@@ -42,6 +42,13 @@ class Concat final : public Op {
     return false;
   }
 
+  std::optional<ValueRange> moved_range(const std::vector<ValueRange>& in) const override {
+    if (requantizes_) return std::nullopt;
+    ValueRange all = in[0];
+    for (const ValueRange& range : in) all = hull(all, range);
+    return all;
+  }
+
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
     int64_t first = 0;
     for (size_t k = 0; k < in.size(); ++k) {

@@ -20,6 +20,8 @@ class Expand final : public Op {
     }
   }
 
+  std::optional<ValueRange> moved_range(const std::vector<ValueRange>& in) const override { return in[0]; }
+
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext&) const override {
     copy_mapped(in[0], out[0], offsets_);
   }

@@ -17,6 +17,8 @@ class Gather final : public Op {
       throw DataError("the output does not fit the indices");
   }
 
+  std::optional<ValueRange> moved_range(const std::vector<ValueRange>& in) const override { return in[0]; }
+
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext&) const override {
     const int64_t bytes = element_bytes(in[0].dtype()) * view_.inner, n = in[1].elements();
     for (int64_t i = 0; i < n; ++i) {

@@ -17,7 +17,13 @@ class Lookup final : public Op {
     if (node.inputs[1]->elements() != 256) throw DataError("table needs 256 entries");
     if (info(node.inputs[0]->dtype).bits != 8) throw DataError("a table is indexed by 8-bit values");
     if (node.inputs[1]->dtype != node.outputs[0]->dtype) throw DataError("table and output differ in type");
+    if (!node.constant(1).present() || node.inputs[1]->dtype == DType::float32) return;
+    const std::vector<int32_t> table = widen(node.constant(1));
+    const auto [low, high] = std::minmax_element(table.begin(), table.end());
+    entries_ = {*low, *high};
   }
+
+  std::optional<ValueRange> moved_range(const std::vector<ValueRange>&) const override { return entries_; }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
     const int64_t size = out[0].type->bytes() / (out[0].elements() ? out[0].elements() : 1);
@@ -32,6 +38,9 @@ class Lookup final : public Op {
       for (int64_t i = begin; i < end; ++i) std::memcpy(y + i * size, table + x[i] * size, static_cast<size_t>(size));
     });
   }
+
+ private:
+  std::optional<ValueRange> entries_;  // of a constant table
 };
 
 }  // namespace bittrue

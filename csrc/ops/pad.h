@@ -38,7 +38,11 @@ class Pad final : public Op {
     if (one.dtype == DType::float32)
       value.as<float>()[0] = static_cast<float>(node.attributes.real("value", 0.0));
     else
-      store_int(value, 0, node.attributes.integer("value", 0));
+      store_int(value, 0, value_ = node.attributes.integer("value", 0));
+  }
+
+  std::optional<ValueRange> moved_range(const std::vector<ValueRange>& in) const override {
+    return hull(in[0], {value_, value_});
   }
 
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext&) const override {
@@ -48,6 +52,7 @@ class Pad final : public Op {
  private:
   AxisOffsets offsets_;
   std::vector<uint8_t> fill_;
+  int64_t value_ = 0;  // of integers
 };
 
 }  // namespace bittrue

@@ -15,6 +15,8 @@ class Reshape final : public Op {
       throw DataError("input and output must have the same elements");
   }
 
+  std::optional<ValueRange> moved_range(const std::vector<ValueRange>& in) const override { return in[0]; }
+
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext&) const override {
     const int64_t bytes = in[0].type->bytes();
     if (bytes > 0) std::memcpy(out[0].data, in[0].data, static_cast<size_t>(bytes));

@@ -47,6 +47,8 @@ class Resize final : public Op {
     }
   }
 
+  std::optional<ValueRange> moved_range(const std::vector<ValueRange>& in) const override { return in[0]; }
+
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
     if (!linear_) return copy_mapped(in[0], out[0], offsets_);
     const size_t rank = in[0].shape().size();

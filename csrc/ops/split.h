@@ -22,6 +22,8 @@ class Split final : public Op {
     if (length != view_.length) throw DataError("the outputs are not as long as the input");
   }
 
+  std::optional<ValueRange> moved_range(const std::vector<ValueRange>& in) const override { return in[0]; }
+
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext&) const override {
     const int64_t bytes = element_bytes(in[0].dtype()), pitch = view_.length * view_.inner;
     int64_t first = 0;
