@@ -1,6 +1,6 @@
 // Keeps the values of pixels small enough for an instruction that adds two products to a 16-bit value which saturates.
 // With weights of at most W in magnitude nothing saturates where two neighbouring values, of which the instruction
-// makes a sum, add up to at most 32767 / W. Activations rarely do more. A pixel where some do is multiplied without
+// makes a sum, add up to at most 32767 / W. A pixel where some do is multiplied without
 // those words, whose products are added by themselves; a pixel where many do is multiplied in two parts, each of at
 // most 128.
 #pragma once
