@@ -1,8 +1,6 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include <cstring>
-
 #include "bind/bind.h"
 #include "engine/program.h"
 #include "kernels/path.h"
@@ -67,20 +65,25 @@ py::tuple run(Program& program, const std::vector<Bytes>& inputs, const std::vec
     check_size(program.tensors()[static_cast<size_t>(program.inputs()[i])], inputs[i].size());
     data.push_back(inputs[i].data());
   }
-  RunResult result;
+  Wanted destinations;
+  py::dict tensors;
+  for (int index : wanted) {
+    const int64_t bytes = program.tensors().at(static_cast<size_t>(index)).type.bytes();
+    Bytes place(static_cast<py::ssize_t>(bytes + Program::slack));
+    destinations[index] = place.mutable_data();
+    tensors[py::int_(index)] = place[py::slice(0, bytes, 1)];
+  }
+  std::vector<Tally> tallies;
   {
     const py::gil_scoped_release release;
-    result = program.run(data, wanted, counting);
+    if (counting)
+      tallies = program.count(data, destinations);
+    else
+      program.run(data, destinations);
   }
-  py::dict tensors;
-  for (auto& [index, bytes] : result.tensors) {
-    Bytes out(static_cast<py::ssize_t>(bytes.size()));
-    if (!bytes.empty()) std::memcpy(out.mutable_data(), bytes.data(), bytes.size());
-    tensors[py::int_(index)] = out;
-  }
-  py::list tallies;
-  for (const Tally& t : result.tallies) tallies.append(tally_dict(t));
-  return py::make_tuple(tensors, tallies);
+  py::list counts;
+  for (const Tally& t : tallies) counts.append(tally_dict(t));
+  return py::make_tuple(tensors, counts);
 }
 
 }  // namespace

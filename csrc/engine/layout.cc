@@ -3,22 +3,57 @@
 #include <algorithm>
 #include <cstring>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace bittrue {
 
 namespace {
 
-constexpr int64_t tile = 32;
+constexpr int64_t tile = 64;  // rows whose results are neighbours: a cache line of bytes
+constexpr int64_t square = 16;
 constexpr int64_t grain_elements = 16384;
+
+// to[c * to_stride + r] = from[r * from_stride + c] of a square.
+template <class T>
+void transpose_square(const T* from, int64_t from_stride, T* to, int64_t to_stride) {
+  for (int64_t c = 0; c < square; ++c)
+    for (int64_t r = 0; r < square; ++r) to[c * to_stride + r] = from[r * from_stride + c];
+}
+
+#if defined(__SSE2__)
+// Joining the bytes of row i with those of row i + 8 four times moves the bits of the row number to the column.
+template <>
+void transpose_square(const uint8_t* from, int64_t from_stride, uint8_t* to, int64_t to_stride) {
+  __m128i rows[square], joined[square];
+  for (int64_t r = 0; r < square; ++r)
+    rows[r] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + r * from_stride));
+  for (int round = 0; round < 4; ++round) {
+    for (int64_t i = 0; i < square / 2; ++i) {
+      joined[2 * i] = _mm_unpacklo_epi8(rows[i], rows[i + square / 2]);
+      joined[2 * i + 1] = _mm_unpackhi_epi8(rows[i], rows[i + square / 2]);
+    }
+    std::copy(joined, joined + square, rows);
+  }
+  for (int64_t c = 0; c < square; ++c) _mm_storeu_si128(reinterpret_cast<__m128i*>(to + c * to_stride), rows[c]);
+}
+#endif
 
 // to[c * rows + r] = from[r * columns + c] for the rows [begin, end) of a matrix of `rows` x `columns`.
 template <class T>
 void transpose_rows(const T* from, int64_t rows, int64_t columns, int64_t begin, int64_t end, T* to) {
   for (int64_t r0 = begin; r0 < end; r0 += tile)
-    for (int64_t c0 = 0; c0 < columns; c0 += tile) {
-      const int64_t r1 = std::min(end, r0 + tile), c1 = std::min(columns, c0 + tile);
-      for (int64_t c = c0; c < c1; ++c)
-        for (int64_t r = r0; r < r1; ++r) to[c * rows + r] = from[r * columns + c];
-    }
+    for (int64_t c0 = 0; c0 < columns; c0 += square)
+      for (int64_t r1 = r0; r1 < std::min(end, r0 + tile); r1 += square) {
+        const int64_t r2 = std::min(end, r1 + square), c1 = std::min(columns, c0 + square);
+        if (r2 - r1 == square && c1 - c0 == square) {
+          transpose_square(from + r1 * columns + c0, columns, to + c0 * rows + r1, rows);
+          continue;
+        }
+        for (int64_t c = c0; c < c1; ++c)
+          for (int64_t r = r1; r < r2; ++r) to[c * rows + r] = from[r * columns + c];
+      }
 }
 
 template <class T, int64_t Columns>

@@ -12,7 +12,6 @@ namespace bittrue {
 namespace {
 
 constexpr int64_t alignment = 64;
-constexpr int64_t slack = 64;  // kernels may read this far beyond the last byte of a tensor
 
 template <class Error>
 [[noreturn]] void rethrow(const NodeDefinition& node, const Error& e) {
@@ -40,10 +39,12 @@ Program::Program(std::vector<TensorSpec> tensors, Constants constants, std::vect
       pool_(std::max(1, threads)) {
   std::vector<ValueRange> ranges;
   for (const TensorSpec& tensor : tensors_) {
-    storage_.push_back({tensor.type});
+    storage_.push_back({tensor.type, Layout::nchw});
     ranges.push_back(range_of_type(tensor.type));
   }
   for (NodeDefinition& node : nodes) {
+    for (int i : node.inputs)
+      if (i >= 0) storage_.at(static_cast<size_t>(i)).is_read = true;
     Step& step = steps_.emplace_back();
     step.definition = std::move(node);
     describe(step, ranges);
@@ -98,10 +99,14 @@ void Program::choose_layouts(Step& step, std::map<int, int>& converted) {
   }
   if (step.implementation.need.only_if_stored && any_nchw && !any_nhwc)
     step.implementation = {make_reference(step.spec), "reference", {}};
-  const Layout follows = any_nhwc && !constant_operand ? Layout::nhwc : Layout::nchw;
+  const Layout follows =
+      any_nhwc && !constant_operand && !widens_a_result(step.definition) ? Layout::nhwc : Layout::nchw;
   const Layout layout = step.implementation.need.layout.value_or(follows);
   for (int& i : step.inputs) {
-    if (!moves(i) || storage_[static_cast<size_t>(i)].layout == layout) continue;
+    if (!moves(i) || storage_[static_cast<size_t>(i)].layout == layout) {
+      if (i >= 0 && step.implementation.reads_beyond()) storage_[static_cast<size_t>(i)].is_read_beyond = true;
+      continue;
+    }
     const auto [entry, is_new] = converted.emplace(i, static_cast<int>(storage_.size()));
     if (is_new) {
       storage_.push_back({storage_[static_cast<size_t>(i)].type, layout});
@@ -113,15 +118,30 @@ void Program::choose_layouts(Step& step, std::map<int, int>& converted) {
     if (moves(i)) storage_[static_cast<size_t>(i)].layout = layout;
 }
 
+// Whether a node makes larger elements for the outside, where 4-D tensors are NCHW: its inputs are moved faster.
+bool Program::widens_a_result(const NodeDefinition& node) const {
+  const auto bits_of = [&](int i) { return info(storage_[static_cast<size_t>(i)].type.dtype).bits; };
+  return node.outputs.size() == 1 && !storage_[static_cast<size_t>(node.outputs[0])].is_read && node.inputs[0] >= 0 &&
+         bits_of(node.outputs[0]) > bits_of(node.inputs[0]);
+}
+
 void Program::plan() {
   std::vector<MemoryUse> uses(storage_.size());
   for (size_t t = 0; t < uses.size(); ++t) uses[t].bytes = storage_[t].type.bytes();
   const auto touch = [&](int i, int step) {
-    if (i >= 0 && !constants_.count(i)) uses[static_cast<size_t>(i)].add_step(step);
+    if (i >= 0 && storage_[static_cast<size_t>(i)].outside == Outside::no) uses[static_cast<size_t>(i)].add_step(step);
   };
-  for (int i : inputs_) touch(i, -1);
+  for (const auto& [i, bytes] : constants_) storage_[static_cast<size_t>(i)].outside = Outside::constant;
+  for (int i : inputs_) {
+    if (!storage_[static_cast<size_t>(i)].is_read_beyond) storage_[static_cast<size_t>(i)].outside = Outside::input;
+    touch(i, -1);
+  }
   for (size_t s = 0; s < steps_.size(); ++s) {
     const int at = static_cast<int>(s);
+    for (int i : steps_[s].definition.outputs) {
+      Storage& stored = storage_[static_cast<size_t>(i)];
+      if (!stored.is_read && stored.layout == Layout::nchw) stored.outside = Outside::result;
+    }
     for (const Conversion& c : steps_[s].conversions) {
       touch(c.from, at);
       touch(c.to, at);
@@ -136,14 +156,22 @@ void Program::plan() {
   arena_.resize(static_cast<size_t>(arena_bytes_ + alignment + slack));
   base_ = arena_.data();
   base_ += (alignment - reinterpret_cast<uintptr_t>(base_) % alignment) % alignment;
+  for (Storage& stored : storage_)
+    if (stored.outside == Outside::no) stored.data = base_ + stored.offset;
+  for (Step& step : steps_) {
+    for (int i : step.inputs)
+      step.in.push_back(i < 0 ? ConstTensor{} : ConstTensor{&storage_[static_cast<size_t>(i)].type, nullptr});
+    for (int i : step.definition.outputs) step.out.push_back({&storage_[static_cast<size_t>(i)].type, nullptr});
+  }
 }
 
 // Where all elements are treated alike, the result may take the place of an input that nothing reads afterwards.
 void Program::share_places(const Step& step, int at, std::vector<MemoryUse>& uses) const {
   if (step.implementation.need.layout || step.definition.outputs.size() != 1) return;
+  if (storage_[static_cast<size_t>(step.definition.outputs[0])].outside != Outside::no) return;
   MemoryUse& out = uses[static_cast<size_t>(step.definition.outputs[0])];
   for (int i : step.inputs) {
-    if (i < 0 || constants_.count(i)) continue;
+    if (i < 0 || storage_[static_cast<size_t>(i)].outside != Outside::no) continue;
     const MemoryUse& in = uses[static_cast<size_t>(i)];
     if (in.last != at || in.bytes != out.bytes) continue;
     out.place_of = i;
@@ -158,72 +186,76 @@ std::vector<std::string> Program::implementation_labels() const {
 }
 
 const uint8_t* Program::data_of(int tensor) const {
-  const auto constant = constants_.find(tensor);
-  return constant != constants_.end() ? constant->second.get() : base_ + storage_[static_cast<size_t>(tensor)].offset;
-}
-
-void Program::keep(int tensor, RunResult& result) {
   const Storage& stored = storage_[static_cast<size_t>(tensor)];
-  const uint8_t* data = data_of(tensor);
-  const auto bytes = static_cast<size_t>(stored.type.bytes());
-  if (stored.layout == Layout::nchw) {
-    result.tensors[tensor].assign(data, data + bytes);
-    return;
-  }
-  std::vector<uint8_t>& to = result.tensors[tensor];
-  to.resize(bytes);
-  convert_layout(stored.type, data, stored.layout, to.data(), pool_);
+  return stored.outside == Outside::constant ? constants_.at(tensor).get() : stored.data;
 }
 
-void Program::run_step(const Step& step, RunContext& context) {
+// Copies a tensor to where it is wanted.
+void Program::give(int tensor, const Wanted& wanted) {
+  const auto to = wanted.find(tensor);
+  if (to == wanted.end() || to->second == data_of(tensor)) return;
+  const Storage& stored = storage_[static_cast<size_t>(tensor)];
+  if (stored.layout == Layout::nhwc)
+    convert_layout(stored.type, data_of(tensor), stored.layout, to->second, pool_);
+  else if (const auto bytes = static_cast<size_t>(stored.type.bytes()))
+    std::memcpy(to->second, data_of(tensor), bytes);
+}
+
+// The place of what no node reads.
+uint8_t* Program::place_of_result(int tensor, const Wanted& wanted) {
+  const auto to = wanted.find(tensor);
+  if (to != wanted.end()) return to->second;
+  std::vector<uint8_t>& place = unwanted_[tensor];
+  place.resize(static_cast<size_t>(storage_[static_cast<size_t>(tensor)].type.bytes() + slack));
+  return place.data();
+}
+
+void Program::run_step(Step& step, const Wanted& wanted, RunContext& context) {
   for (const Conversion& c : step.conversions) {
     const Storage &from = storage_[static_cast<size_t>(c.from)], &to = storage_[static_cast<size_t>(c.to)];
-    convert_layout(from.type, base_ + from.offset, from.layout, base_ + to.offset, pool_);
+    convert_layout(from.type, data_of(c.from), from.layout, to.data, pool_);
   }
-  std::vector<ConstTensor> in;
-  std::vector<Tensor> out;
-  for (int i : step.inputs)
-    in.push_back(i < 0 ? ConstTensor{} : ConstTensor{&storage_[static_cast<size_t>(i)].type, data_of(i)});
-  for (int i : step.definition.outputs) {
-    const Storage& stored = storage_[static_cast<size_t>(i)];
-    out.push_back({&stored.type, base_ + stored.offset});
+  for (size_t k = 0; k < step.in.size(); ++k)
+    if (step.inputs[k] >= 0) step.in[k].data = data_of(step.inputs[k]);
+  for (size_t k = 0; k < step.out.size(); ++k) {
+    const int i = step.definition.outputs[k];
+    Storage& stored = storage_[static_cast<size_t>(i)];
+    if (stored.outside == Outside::result) stored.data = place_of_result(i, wanted);
+    step.out[k].data = stored.data;
   }
-  step.implementation.op->run(in, out, context);
+  step.implementation.op->run(step.in, step.out, context);
 }
 
-RunResult Program::run(const std::vector<const uint8_t*>& inputs, const std::vector<int>& wanted, bool counting) {
-  if (counting && !counting_) {
+std::vector<Tally> Program::count(const std::vector<const uint8_t*>& inputs, const Wanted& wanted) {
+  if (!counting_) {
     std::vector<NodeDefinition> nodes;
     for (const Step& step : steps_) nodes.push_back(step.definition);
     counting_ =
         std::make_unique<Program>(tensors_, constants_, std::move(nodes), inputs_, "reference", pool_.threads());
   }
-  if (counting) return counting_->run_all(inputs, wanted, true);
-  return run_all(inputs, wanted, false);
+  std::vector<Tally> tallies;
+  counting_->run_all(inputs, wanted, &tallies);
+  return tallies;
 }
 
-RunResult Program::run_all(const std::vector<const uint8_t*>& inputs, const std::vector<int>& wanted, bool counting) {
-  RunResult result;
-  const auto keep_if_wanted = [&](int i) {
-    if (std::find(wanted.begin(), wanted.end(), i) != wanted.end()) keep(i, result);
-  };
+void Program::run_all(const std::vector<const uint8_t*>& inputs, const Wanted& wanted, std::vector<Tally>* tallies) {
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const Storage& stored = storage_[static_cast<size_t>(inputs_[i])];
-    const auto bytes = static_cast<size_t>(stored.type.bytes());
-    if (bytes) std::memcpy(base_ + stored.offset, inputs[i], bytes);
-    keep_if_wanted(inputs_[i]);
+    Storage& stored = storage_[static_cast<size_t>(inputs_[i])];
+    if (stored.outside == Outside::input)
+      stored.data = const_cast<uint8_t*>(inputs[i]);  // only read
+    else if (const auto bytes = static_cast<size_t>(stored.type.bytes()))
+      std::memcpy(stored.data, inputs[i], bytes);
+    give(inputs_[i], wanted);
   }
-  for (const auto& [i, bytes] : constants_) keep_if_wanted(i);
+  for (const auto& [i, bytes] : constants_) give(i, wanted);
   node_seconds_.clear();
-  for (const Step& step : steps_) {
-    if (counting) result.tallies.emplace_back();
-    RunContext context{pool_, counting ? &result.tallies.back() : nullptr};
+  for (Step& step : steps_) {
+    RunContext context{pool_, tallies ? &tallies->emplace_back() : nullptr};
     const auto start = std::chrono::steady_clock::now();
-    naming_node(step.definition, [&] { run_step(step, context); });
+    naming_node(step.definition, [&] { run_step(step, wanted, context); });
     node_seconds_.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    for (int i : step.definition.outputs) keep_if_wanted(i);
+    for (int i : step.definition.outputs) give(i, wanted);
   }
-  return result;
 }
 
 }  // namespace bittrue

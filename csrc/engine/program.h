@@ -28,19 +28,20 @@ struct NodeDefinition {
 // The bytes of the constant tensors by index.
 using Constants = std::map<int, std::shared_ptr<const uint8_t>>;
 
-struct RunResult {
-  std::map<int, std::vector<uint8_t>> tensors;  // requested tensors by index, 4-D ones as NCHW
-  std::vector<Tally> tallies;                   // one per node in a counting run, else empty
-};
+// Where the bytes of tensors are wanted, by index; 4-D ones come as NCHW. Up to `slack` bytes more may be overwritten.
+using Wanted = std::map<int, uint8_t*>;
 
 class Program {
  public:
   Program(std::vector<TensorSpec> tensors, Constants constants, std::vector<NodeDefinition> nodes,
           std::vector<int> inputs, const std::string& path, int threads);
 
-  // `inputs` are the bytes of the graph inputs in order. Keeps the bytes of the `wanted` tensors. A counting run uses
-  // the reference ops, whose sums can be observed; its values are the same.
-  RunResult run(const std::vector<const uint8_t*>& inputs, const std::vector<int>& wanted, bool counting);
+  static constexpr int64_t slack = 64;  // kernels may use this many bytes behind the last of a tensor
+
+  // `inputs` are the bytes of the graph inputs in order.
+  void run(const std::vector<const uint8_t*>& inputs, const Wanted& wanted) { run_all(inputs, wanted, nullptr); }
+  // Counts at every node, with the reference ops, whose sums can be observed; the values are the same.
+  std::vector<Tally> count(const std::vector<const uint8_t*>& inputs, const Wanted& wanted);
 
   const std::vector<TensorSpec>& tensors() const { return tensors_; }
   const std::vector<int>& inputs() const { return inputs_; }
@@ -59,21 +60,32 @@ class Program {
     Implementation implementation;
     std::vector<int> inputs;              // as in the definition, but converted to the layout of the implementation
     std::vector<Conversion> conversions;  // to be made before
+    std::vector<ConstTensor> in;          // what the implementation gets
+    std::vector<Tensor> out;
   };
+  // What does not lie in the arena: constants, inputs that are read where the caller has them, and what no node reads,
+  // which is written where it is wanted.
+  enum class Outside : uint8_t { no, constant, input, result };
   struct Storage {
     TensorType type;
     Layout layout = Layout::nchw;
-    int64_t offset = -1;  // in the arena; constants have none
+    bool is_read = false;         // by a node
+    bool is_read_beyond = false;  // by a kernel that may read more than its bytes
+    Outside outside = Outside::no;
+    int64_t offset = -1;      // in the arena
+    uint8_t* data = nullptr;  // of the current run
   };
 
   void describe(Step& step, const std::vector<ValueRange>& ranges) const;
   void choose_layouts(Step& step, std::map<int, int>& converted);
+  bool widens_a_result(const NodeDefinition& node) const;
   void plan();
   void share_places(const Step& step, int at, std::vector<MemoryUse>& uses) const;
   const uint8_t* data_of(int tensor) const;
-  void keep(int tensor, RunResult& result);
-  RunResult run_all(const std::vector<const uint8_t*>& inputs, const std::vector<int>& wanted, bool counting);
-  void run_step(const Step& step, RunContext& context);
+  uint8_t* place_of_result(int tensor, const Wanted& wanted);
+  void give(int tensor, const Wanted& wanted);
+  void run_all(const std::vector<const uint8_t*>& inputs, const Wanted& wanted, std::vector<Tally>* tallies);
+  void run_step(Step& step, const Wanted& wanted, RunContext& context);
 
   std::vector<TensorSpec> tensors_;
   Constants constants_;
@@ -82,7 +94,8 @@ class Program {
   std::vector<Storage> storage_;  // of the tensors, then of their copies in the other layout
   int64_t arena_bytes_ = 0;
   std::vector<uint8_t> arena_;
-  uint8_t* base_ = nullptr;  // the aligned start of the arena
+  uint8_t* base_ = nullptr;                       // the aligned start of the arena
+  std::map<int, std::vector<uint8_t>> unwanted_;  // places of results that nobody asked for
   std::vector<double> node_seconds_;
   std::unique_ptr<Program> counting_;  // the same graph on the reference ops, made on the first counting run
   ThreadPool pool_;

@@ -21,6 +21,9 @@ struct Implementation {
   std::unique_ptr<Op> op;
   std::string label = "reference";  // or "<kernel>/<path>"
   LayoutNeed need;
+
+  // Kernels may read more than the bytes of a tensor, if they do not treat every element by itself.
+  bool reads_beyond() const { return label != "reference" && need.layout; }
 };
 
 // The reference op of csrc/ops. Throws UnsupportedError for unknown ops and unknown attributes.

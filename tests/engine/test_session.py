@@ -82,3 +82,23 @@ def test_unknown_ops_attributes_rules_and_paths_are_named() -> None:
 
 def test_a_zero_sized_tensor_runs() -> None:
     assert Session(chain(1, 0)).run({"t0": np.zeros(0, np.int16)}).outputs["t1"].shape == (0,)
+
+
+def test_feeds_are_only_read() -> None:
+    x = np.arange(-500, 500).astype(np.int16)
+    given = x.copy()
+    result = Session(chain(3)).run({"t0": given})
+    np.testing.assert_array_equal(given, x)
+    assert not np.shares_memory(result.outputs["t3"], given)
+
+
+def test_results_that_nobody_wants_have_a_place() -> None:
+    graph = Graph("split", inputs=["x"], outputs=["b"])
+    sizes = {"a": 1, "b": 2, "c": 5000}
+    graph.types = {n: TensorType("int8", (size, 1)) for n, size in sizes.items()} | {"x": TensorType("int8", (5003, 1))}
+    graph.nodes = [Node("Split", "split", ["x"], ["a", "b", "c"], {"axis": 0}, "bittrue")]
+    x = np.arange(5003).astype(np.int8).reshape(-1, 1)
+    session = Session(graph)
+    for _ in range(2):
+        np.testing.assert_array_equal(session.run({"x": x}).outputs["b"], x[1:3])
+    np.testing.assert_array_equal(session.run({"x": x}, trace=["c"]).trace["c"], x[3:])
