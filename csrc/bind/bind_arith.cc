@@ -18,6 +18,8 @@ void bind_arith(py::module_& m) {
       .def_readonly("sums", &StageComparison::sums)
       .def_readonly("different_in_rows", &StageComparison::different_in_rows)
       .def_readonly("different_in_pixels", &StageComparison::different_in_pixels)
+      .def_readonly("sums_in_tiles", &StageComparison::sums_in_tiles)
+      .def_readonly("different_in_tiles", &StageComparison::different_in_tiles)
       .def_readonly("vectorized", &StageComparison::vectorized);
   m.def("rounding_names", &rounding_names);
   m.def(

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/gemm_i8/tile_gemm.h"
+#include "kernels/path.h"
 #include "kernels/stage/vector_stage.h"
 
 namespace bittrue {
@@ -34,6 +36,51 @@ int64_t different_values(const std::vector<uint8_t>& a, const std::vector<uint8_
   return different;
 }
 
+// The way that multiplies 16-bit values and has an output stage in its tiles, if the processor has one.
+const TileGemm* staging_way() {
+  if (!path_available("avx512vnni")) return nullptr;
+  const auto& ways = tile_gemms_avx512vnni();
+  const auto way = std::find_if(ways.begin(), ways.end(),
+                                [](const TileGemm& g) { return g.values_per_word == 2 && g.multiply_to_bytes; });
+  return way == ways.end() ? nullptr : &*way;
+}
+
+// Tiles take no sums: here they are products of one word, two 16-bit values each. The channels are those of one block.
+void compare_tiles(const TileGemm& way, const VectorStage& vector, const OutputStage& stage,
+                   const std::vector<int32_t>& bias, int bits, uint64_t& seed, int64_t count, StageComparison& result) {
+  const auto channels = static_cast<int64_t>(bias.size());
+  const int value_bits = std::min(15, (bits - 1) / 2);
+  const auto random_word = [&] {
+    const auto low = static_cast<uint16_t>(random_value(seed, value_bits));
+    return static_cast<uint32_t>(low) | static_cast<uint32_t>(random_value(seed, value_bits)) << 16;
+  };
+  const int vectors = static_cast<int>((channels + way.lanes - 1) / way.lanes);
+  std::vector<uint32_t> weights(static_cast<size_t>(vectors * way.lanes)), words(static_cast<size_t>(count));
+  for (uint32_t& word : weights) word = random_word();
+  std::vector<const uint8_t*> pixels;
+  for (uint32_t& word : words) {
+    word = random_word();
+    pixels.push_back(reinterpret_cast<const uint8_t*>(&word));
+  }
+  std::vector<uint8_t> out(static_cast<size_t>(count * channels)), want(out.size());
+  const int64_t offset = 0;
+  if (!way.multiply_to_bytes({pixels.data(), &offset, 1, 1, nullptr, 0, weights.data()}, count, vectors,
+                             {&vector.rule(), 0, channels, out.data(), channels}))
+    return;
+  const TensorType any{vector.rule().type, {}};
+  const auto half = [](uint32_t word, int i) -> int64_t { return static_cast<int16_t>(word >> 16 * i); };
+  NoTally none;
+  for (int64_t p = 0; p < count; ++p)
+    for (int64_t c = 0; c < channels; ++c) {
+      const uint32_t x = words[static_cast<size_t>(p)], w = weights[static_cast<size_t>(c)];
+      const int64_t sum = half(x, 0) * half(w, 0) + half(x, 1) * half(w, 1);
+      const int64_t biased = wrap(sum + bias[static_cast<size_t>(c)], 32);
+      store_int(Tensor{&any, want.data()}, p * channels + c, stage.apply(biased, c, none));
+    }
+  result.sums_in_tiles += count * channels;
+  result.different_in_tiles += different_values(out, want, 1);
+}
+
 }  // namespace
 
 StageComparison compare_stages(const OutputStage& stage, DType type, int64_t channels, int bits, uint64_t seed,
@@ -44,6 +91,7 @@ StageComparison compare_stages(const OutputStage& stage, DType type, int64_t cha
   const VectorStage vector(stage, bias, int64_t(1) << bits, type);
   const TensorType any{type, {}};
   const int64_t bytes = vector.value_bytes(), stride = channels + readable_beyond;
+  const TileGemm* way = staging_way();
   StageComparison result;
   result.vectorized = vector.vectorized();
   NoTally none;
@@ -67,6 +115,7 @@ StageComparison compare_stages(const OutputStage& stage, DType type, int64_t cha
     result.sums += count * channels;
     result.different_in_pixels += different_values(pixels_out, want_pixels, bytes);
     result.different_in_rows += different_values(rows_out, want_rows, bytes);
+    if (way) compare_tiles(*way, vector, stage, bias, part_bits, seed, count, result);
   }
   return result;
 }

@@ -23,13 +23,17 @@ constexpr int64_t channel_vector = 16;  // of the input transform
 constexpr int64_t chunk_bytes = 192 * 1024;
 constexpr int64_t least_chunk = 28;
 constexpr int64_t largest_chunk = 48;
-constexpr int64_t blocks_at_once = 4;  // that share one reading of the transformed inputs
-// What an image needs for it to pay: reading the weights takes four times as long, and so must be shared by many tiles.
-struct Least {
-  int64_t tiles, channels;
+constexpr int64_t channels_at_once = 64;  // that share one reading of the transformed inputs
+// What a node must keep to for it to pay, as measured beside the direct way of a path: transforms that are shared by
+// enough channels, tiles that do not leave the image too far, and weights, of which there are eight times the bytes,
+// that are shared by enough tiles.
+struct Limits {
+  int64_t least_channels, least_tiles;
+  double most_waste;
+  int64_t most_bytes_per_tile;
 };
-constexpr Least least_beside_narrow_sums = {12, 16};  // measured on AVX2
-constexpr Least least_beside_vnni = {48, 32};         // estimated: the direct way is twice as fast there
+constexpr Limits beside_narrow_sums = {16, 12, 1.5, 1600 * 1024};
+constexpr Limits beside_vnni = {48, 12, 1.3, 200 * 1024};
 constexpr int64_t jobs_per_thread = 4;
 
 class ConvWinogradI8 final : public Op {
@@ -91,6 +95,7 @@ class ConvWinogradI8 final : public Op {
     int16_t* inputs = scratch<int16_t>(ScratchUse::panel, winograd::products * plane);
     for (int64_t t = 0; t < count; ++t) transform_tile(x, first + t, inputs + t * row_values_, plane);
     const int64_t products_of_block = winograd::products * count * block;
+    const int64_t blocks_at_once = std::max<int64_t>(1, channels_at_once / block);
     int32_t* products = scratch<int32_t>(ScratchUse::sums, blocks_at_once * products_of_block);
     int32_t* sums = scratch<int32_t>(ScratchUse::rows, winograd::outputs * winograd::outputs * count * block);
     const uint8_t* addresses[largest_chunk];
@@ -100,8 +105,8 @@ class ConvWinogradI8 final : public Op {
         for (int64_t t = 0; t < count; ++t)
           addresses[t] = reinterpret_cast<const uint8_t*>(inputs + i * plane + t * row_values_);
         for (int64_t b = b0; b < b1; ++b)
-          weights_[static_cast<size_t>(i)].multiply(b, addresses, count,
-                                                    products + (b - b0) * products_of_block + i * count * block, block);
+          weights_[static_cast<size_t>(i)].multiply(
+              b, addresses, count, products + (b - b0) * products_of_block + i * block, winograd::products * block);
       }
       for (int64_t b = b0; b < b1; ++b) store_block(products + (b - b0) * products_of_block, first, count, b, sums, y);
     }
@@ -121,7 +126,7 @@ class ConvWinogradI8 final : public Op {
 
   // Tiles of one row of tiles give rows of neighbouring pixels, which the output stage takes at once.
   void store_block(const int32_t* products, int64_t first, int64_t count, int64_t b, int32_t* sums, uint8_t* y) const {
-    const int64_t block = gemm_.block_channels(), plane = count * block;
+    const int64_t block = gemm_.block_channels();
     const int64_t channel = b * block, channels = std::min(block, OC_ - channel);
     const int64_t vectors = weights_[0].block_vectors(b) * gemm_.lanes, bytes = stage_.value_bytes();
     for (int64_t t = 0; t < count;) {
@@ -129,8 +134,8 @@ class ConvWinogradI8 final : public Op {
       const int64_t run = std::min(count - t, tile_columns_ - column);
       const int64_t row_sums = run * winograd::outputs * block;
       for (int64_t i = 0; i < run; ++i)
-        winograd_output_avx2(products + (t + i) * block, plane, vectors, sums + i * winograd::outputs * block, row_sums,
-                             block);
+        winograd_output_avx2(products + (t + i) * winograd::products * block, block, vectors,
+                             sums + i * winograd::outputs * block, row_sums, block);
       const int64_t oy = row * winograd::outputs, ox = column * winograd::outputs;
       for (int64_t r = 0; r < std::min(winograd::outputs, OH_ - oy); ++r)
         stage_.apply_pixels(sums + r * row_sums,
@@ -152,22 +157,24 @@ class ConvWinogradI8 final : public Op {
   std::vector<PackedWeights> weights_;  // of the 36 products
 };
 
-// Whether a node has the shape for it, and the tiles fit its output well enough.
-bool pays(const NodeSpec& node, const Least& least) {
+// Whether a node has the shape for it, and keeps to the limits.
+bool pays(const NodeSpec& node, const Limits& limits) {
   const ConstTensor w = node.constant(1);
   if (!w.present() || w.shape().size() != 4 || w.dim(2) != 3 || w.dim(3) != 3) return false;
   const Window window = read_window(node, {3, 3});
   if (window.stride_h != 1 || window.stride_w != 1 || window.dilation_h != 1 || window.dilation_w != 1) return false;
-  if (node.attributes.integer("group", 1) != 1 || std::min(w.dim(0), w.dim(1)) < least.channels) return false;
+  if (node.attributes.integer("group", 1) != 1 || std::min(w.dim(0), w.dim(1)) < limits.least_channels) return false;
   const Shape& y = node.outputs[0]->shape;
   const int64_t m = winograd::outputs, tiles = (y[2] + m - 1) / m * ((y[3] + m - 1) / m);
-  return tiles >= least.tiles && tiles * m * m * 2 <= y[2] * y[3] * 3;
+  const int64_t weight_bytes = winograd::products * w.dim(0) * w.dim(1) * 2;
+  return tiles >= limits.least_tiles && weight_bytes <= tiles * limits.most_bytes_per_tile &&
+         static_cast<double>(tiles * m * m) <= limits.most_waste * static_cast<double>(y[2] * y[3]);
 }
 
 std::unique_ptr<Op> make(const NodeSpec& node, const std::vector<TileGemm>& ways) {
   const DType type = node.inputs[0]->dtype;
   if (ways.empty() || !path_available(ways[0].path) || !path_available("avx2") ||
-      !pays(node, ways[0].narrow_words > 0 ? least_beside_narrow_sums : least_beside_vnni))
+      !pays(node, ways[0].narrow_words > 0 ? beside_narrow_sums : beside_vnni))
     return nullptr;
   if (!is_8_bit(type)) return nullptr;
   const int64_t zero_point = node.attributes.integer("x_zero_point", 0);

@@ -89,13 +89,26 @@ int64_t PackedWeights::block_vectors(int64_t block) const {
   return std::min<int64_t>(gemm_->vectors, (left + gemm_->lanes - 1) / gemm_->lanes);
 }
 
+TileOperands PackedWeights::operands(int64_t block, const uint8_t* const* pixels) const {
+  const auto b = static_cast<size_t>(block);
+  return {pixels,
+          offsets_.data(),
+          static_cast<int64_t>(offsets_.size()),
+          segments_.words(*gemm_),
+          extras_[b].data(),
+          static_cast<int64_t>(extras_[b].size()),
+          words_.data() + starts_[b]};
+}
+
 void PackedWeights::multiply(int64_t block, const uint8_t* const* pixels, int64_t count, int32_t* sums,
                              int64_t sum_stride) const {
-  const auto b = static_cast<size_t>(block);
-  gemm_->multiply(
-      {pixels, offsets_.data(), static_cast<int64_t>(offsets_.size()), segments_.words(*gemm_), extras_[b].data(),
-       static_cast<int64_t>(extras_[b].size()), words_.data() + starts_[b], sums, sum_stride},
-      count, static_cast<int>(block_vectors(block)));
+  gemm_->multiply(operands(block, pixels), count, static_cast<int>(block_vectors(block)), sums, sum_stride);
+}
+
+bool PackedWeights::multiply_to_bytes(int64_t block, const uint8_t* const* pixels, int64_t count,
+                                      const TileBytes& to) const {
+  return gemm_->multiply_to_bytes &&
+         gemm_->multiply_to_bytes(operands(block, pixels), count, static_cast<int>(block_vectors(block)), to);
 }
 
 void PackedWeights::add_word(int64_t block, int64_t word, const uint8_t* values, int32_t* sums) const {

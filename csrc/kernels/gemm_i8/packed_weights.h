@@ -43,9 +43,12 @@ class PackedWeights {
   void add_word(int64_t block, int64_t word, const uint8_t* values, int32_t* sums) const;
   // Multiplies pixels with one block.
   void multiply(int64_t block, const uint8_t* const* pixels, int64_t count, int32_t* sums, int64_t sum_stride) const;
+  // As TileGemm::multiply_to_bytes.
+  bool multiply_to_bytes(int64_t block, const uint8_t* const* pixels, int64_t count, const TileBytes& to) const;
 
  private:
   PackedWeights(const TileGemm& gemm, int64_t channels, const PixelSegments& segments);
+  TileOperands operands(int64_t block, const uint8_t* const* pixels) const;
   bool pack_block(const int16_t* weights, int64_t block, int64_t largest_x);
 
   const TileGemm* gemm_;

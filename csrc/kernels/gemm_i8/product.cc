@@ -73,11 +73,13 @@ void Product::run(const uint8_t* const* pixels, int64_t count, int64_t group, in
   const int64_t block = gemm_->block_channels();
   int32_t* sums = scratch<int32_t>(ScratchUse::sums, rows * block);
   for (int64_t b = begin; b < end; ++b) {
-    weights.multiply(b, pixels, rows, sums, block);
-    if (gemm_->checks_pixels) add_the_rest(small, weights, b, count, sums);
     const int64_t channels = std::min(block, group_channels_ - b * block);
     const int64_t channel = group * group_channels_ + b * block;
-    stage_.apply_pixels(sums, {count, channel, channels, block, y_stride}, y + channel * stage_.value_bytes());
+    uint8_t* to = y + channel * stage_.value_bytes();
+    if (weights.multiply_to_bytes(b, pixels, count, {&stage_.rule(), channel, channels, to, y_stride})) continue;
+    weights.multiply(b, pixels, rows, sums, block);
+    if (gemm_->checks_pixels) add_the_rest(small, weights, b, count, sums);
+    stage_.apply_pixels(sums, {count, channel, channels, block, y_stride}, to);
   }
 }
 

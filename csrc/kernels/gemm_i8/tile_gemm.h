@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/stage/vector_stage.h"
+
 namespace bittrue {
 
 constexpr int64_t gemm_word_bytes = 4;
@@ -18,8 +20,14 @@ struct TileOperands {
   const int64_t* extras;  // byte offsets of single words of a pixel that are multiplied once more (packed_weights.h)
   int64_t extra_count;
   const uint32_t* weights;  // [words of the segments, then of the extras][vectors * lanes]
-  int32_t* sums;            // [pixel][vectors * lanes]
-  int64_t sum_stride;       // between pixels
+};
+
+// Where the results of an output stage go: value c < channels of pixel p to y[p * stride + c].
+struct TileBytes {
+  const VectorStageRule* rule;
+  int64_t first_channel, channels;
+  uint8_t* y;
+  int64_t stride;
 };
 
 struct TileGemm {
@@ -36,7 +44,11 @@ struct TileGemm {
   int vectors;       // most of a tile
   int pixels;        // most of a tile
   double word_cost;  // time of a word relative to a way of the same path that takes its words one by one, as measured
-  void (*multiply)(const TileOperands& operands, int64_t pixels, int vectors);  // tile by tile
+  // Tile by tile; the sums are [pixel][vectors * lanes], pixels `stride` apart.
+  void (*multiply)(const TileOperands& operands, int64_t pixels, int vectors, int32_t* sums, int64_t stride);
+  // The same with the output stage of each tile while its sums are in registers. False, and nothing done, for a rule
+  // that it does not have. Null if the way has none.
+  bool (*multiply_to_bytes)(const TileOperands& operands, int64_t pixels, int vectors, const TileBytes& to);
   // Adds the products of any four bytes with one word of the weights. Only of a way that checks pixels.
   void (*add_word)(const uint8_t* values, const uint32_t* weights, int vectors, int32_t* sums);
 

@@ -53,11 +53,11 @@ void add_word(const uint8_t* values, const uint32_t* weights, int vectors, int32
   }
 }
 
-constexpr int tile_pixels = 4, tile_vectors = 2;
+constexpr int tile_sums = 8, tile_vectors = 2;
 
 template <class Way>
 TileGemm way(int values_per_word, int narrow_words, double cost) {
-  TileGemm gemm = tile_gemm<Way, tile_pixels, tile_vectors>("avx2", values_per_word, cost);
+  TileGemm gemm = tile_gemm<Way, tile_sums, tile_vectors>("avx2", values_per_word, cost);
   gemm.narrow_words = narrow_words;
   return gemm;
 }

@@ -9,7 +9,7 @@
 namespace bittrue {
 
 const std::vector<TileGemm>& tile_gemms_avx512vnni() {
-  static const std::vector<TileGemm> ways = portable_ways<16, 6, 4>("avx512vnni");
+  static const std::vector<TileGemm> ways = portable_ways<16, 24, 4>("avx512vnni");
   return ways;
 }
 
@@ -25,6 +25,7 @@ const std::vector<TileGemm>& tile_gemms_avx512vnni() {
 #pragma GCC target("avx512f,avx512bw,avx512vnni,avx2")
 
 #include "kernels/gemm_i8/tile_gemm_loops.h"
+#include "kernels/stage/lanes_avx512.h"
 
 namespace bittrue {
 
@@ -59,13 +60,60 @@ struct Halves : Avx512 {
   }
 };
 
-constexpr int tile_pixels = 6, tile_vectors = 4;
+// The output stage of a tile. What it needs for 16 channels is loaded once for all pixels.
+template <VectorStageRule::Kind K>
+struct StageTile {
+  const TileBytes& to;
+  ByteStore512 bytes;
+
+  explicit StageTile(const TileBytes& where) : to(where), bytes(*where.rule) {}
+
+  template <int Pixels, int Vectors>
+  [[gnu::always_inline]] void operator()(int64_t first, const __m512i (&tile)[Pixels][Vectors]) const {
+    __m512i values[Pixels][Vectors];
+    // Not loaded before the tile: registers are for its sums.
+    int64_t channel = to.first_channel;
+    asm volatile("" : "+r"(channel));
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) {
+      const Requant512<K> requant(*to.rule, channel + v * Avx512::lanes);
+#pragma GCC unroll 16
+      for (int p = 0; p < Pixels; ++p) {
+        values[p][v] = requant.apply(tile[p][v]);
+        // One by one: done side by side they need more registers than there are.
+        asm volatile("" : "+v"(values[p][v]));
+      }
+    }
+#pragma GCC unroll 16
+    for (int p = 0; p < Pixels; ++p)
+      store_bytes<Vectors>(bytes.in_order(bytes.pack(values[p])), to.y + (first + p) * to.stride, to.channels);
+  }
+};
+
+constexpr int tile_sums = 24, tile_vectors = 4;
+
+template <class Way>
+bool multiply_to_bytes(const TileOperands& operands, int64_t pixels, int vectors, const TileBytes& to) {
+  using Kind = VectorStageRule::Kind;
+  if (!stages_in_registers(*to.rule)) return false;
+  if (to.rule->kind == Kind::shift_add)
+    multiply_all<Way, tile_sums, tile_vectors>(operands, pixels, vectors, StageTile<Kind::shift_add>(to));
+  else
+    multiply_all<Way, tile_sums, tile_vectors>(operands, pixels, vectors, StageTile<Kind::multiply_high>(to));
+  return true;
+}
+
+template <class Way>
+TileGemm way(int values_per_word) {
+  TileGemm gemm = tile_gemm<Way, tile_sums, tile_vectors>("avx512vnni", values_per_word);
+  gemm.multiply_to_bytes = multiply_to_bytes<Way>;
+  return gemm;
+}
 
 }  // namespace
 
 const std::vector<TileGemm>& tile_gemms_avx512vnni() {
-  static const std::vector<TileGemm> ways = {tile_gemm<Bytes, tile_pixels, tile_vectors>("avx512vnni", 4),
-                                             tile_gemm<Halves, tile_pixels, tile_vectors>("avx512vnni", 2)};
+  static const std::vector<TileGemm> ways = {way<Bytes>(4), way<Halves>(2)};
   return ways;
 }
 

@@ -35,13 +35,13 @@ struct Halves : AvxVnni {
   }
 };
 
-constexpr int tile_pixels = 6, tile_vectors = 2;
+constexpr int tile_sums = 12, tile_vectors = 2;
 
 }  // namespace
 
 const std::vector<TileGemm>& tile_gemms_avxvnni() {
-  static const std::vector<TileGemm> ways = {tile_gemm<Bytes, tile_pixels, tile_vectors>("avxvnni", 4),
-                                             tile_gemm<Halves, tile_pixels, tile_vectors>("avxvnni", 2)};
+  static const std::vector<TileGemm> ways = {tile_gemm<Bytes, tile_sums, tile_vectors>("avxvnni", 4),
+                                             tile_gemm<Halves, tile_sums, tile_vectors>("avxvnni", 2)};
   return ways;
 }
 

@@ -30,9 +30,9 @@ struct Sse2Halves {
   }
 };
 
-constexpr int tile_pixels = 4, tile_vectors = 2;
+constexpr int tile_sums = 8, tile_vectors = 2;
 
-std::vector<TileGemm> baseline_ways() { return {tile_gemm<Sse2Halves, tile_pixels, tile_vectors>("generic", 2)}; }
+std::vector<TileGemm> baseline_ways() { return {tile_gemm<Sse2Halves, tile_sums, tile_vectors>("generic", 2)}; }
 
 }  // namespace
 

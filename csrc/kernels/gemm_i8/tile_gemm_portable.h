@@ -65,11 +65,11 @@ struct PortableHalves : Portable<Lanes> {
   }
 };
 
-// The ways of a path whose tiles have up to Pixels x Vectors.
-template <int Lanes, int Pixels, int Vectors>
+// The ways of a path whose tiles have `Sums` vectors of sums.
+template <int Lanes, int Sums, int Vectors>
 std::vector<TileGemm> portable_ways(const char* path) {
-  return {tile_gemm<PortableBytes<Lanes>, Pixels, Vectors>(path, 4),
-          tile_gemm<PortableHalves<Lanes>, Pixels, Vectors>(path, 2)};
+  return {tile_gemm<PortableBytes<Lanes>, Sums, Vectors>(path, 4),
+          tile_gemm<PortableHalves<Lanes>, Sums, Vectors>(path, 2)};
 }
 
 }  // namespace

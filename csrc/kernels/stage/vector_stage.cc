@@ -83,15 +83,22 @@ void VectorStage::choose_rule(int64_t largest) {
       }
       if (*least < 1 || *most > 62) return;
       // A larger multiplier with a larger shift is the same rule; from 31 on the result fits 32 bits.
-      bool narrow = true, upper_half = commutes_with_addition(r.rounding);
+      // From 33 on one half is a whole number of the upper half of the product.
+      bool narrow = true, upper_half = commutes_with_addition(r.rounding), whole_half = r.rounding == Rounding::half_up;
       for (size_t c = 0; c < static_cast<size_t>(channels_); ++c) {
         int32_t &m = rule_.multiplier[c], &n = rule_.shift[c];
-        while (n < 32 && std::abs(int64_t(m)) * 2 <= INT32_MAX) {
+        while (n < 33 && std::abs(int64_t(m)) * 2 <= INT32_MAX) {
           m *= 2;
           ++n;
         }
         narrow = narrow && (n > 31 || (n == 31 && m != INT32_MIN));
         upper_half = upper_half && n > 31;
+        whole_half = whole_half && n > 32;
+      }
+      if (whole_half) {
+        rule_.kind = Kind::multiply_high;
+        for (size_t c = 0; c < static_cast<size_t>(channels_); ++c) rule_.shift[c] -= 32;
+        return;
       }
       if (upper_half) {
         rule_.kind = Kind::multiply64_high;

@@ -18,6 +18,8 @@ struct VectorStageRule {
     multiply32,       // the product fits 32 bits
     multiply64,       // the product fits 64 bits, the shifted product fits 32 bits
     multiply64_high,  // as before, and the shift is at least 32: the upper half of the product is shifted
+    multiply_high,  // half_up, and the shift was at least 33: the upper half is rounded and shifted by what is left of
+                    // it
     multiply64_wide,  // as before, but the shifted product may need 64 bits
     double_round,
     float_scale,
@@ -57,6 +59,7 @@ class VectorStage {
   }
 
   bool vectorized() const { return rule_.kind != VectorStageRule::Kind::scalar; }
+  const VectorStageRule& rule() const { return rule_; }
   int64_t value_bytes() const { return info(rule_.type).bits / 8; }
 
   // out[i] = stage(sums[i] + bias[channel]) for i < count.

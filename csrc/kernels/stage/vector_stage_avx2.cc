@@ -177,6 +177,23 @@ struct Requant8<Kind::multiply64_high, R> {
   }
 };
 
+// |v * multiplier| <= 2^62, so that adding one half to the upper half of it does not overflow.
+template <Rounding R>
+struct Requant8<Kind::multiply_high, R> {
+  __m256i multiplier_even, multiplier_odd, n, half;
+  Requant8(__m256i m, __m256i shift, __m256, const VectorStageRule&)
+      : multiplier_even(m),
+        multiplier_odd(_mm256_srli_epi64(m, 32)),
+        n(shift),
+        half(_mm256_sllv_epi32(_mm256_set1_epi32(1), _mm256_sub_epi32(shift, _mm256_set1_epi32(1)))) {}
+  __m256i apply(__m256i v) const {
+    const __m256i even = _mm256_mul_epi32(v, multiplier_even);
+    const __m256i odd = _mm256_mul_epi32(_mm256_srli_epi64(v, 32), multiplier_odd);
+    const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+    return _mm256_srav_epi32(_mm256_add_epi32(high, half), n);
+  }
+};
+
 template <Rounding R>
 struct Requant8<Kind::multiply64_wide, R> {
   Multiply64<R, true> product;
@@ -360,6 +377,8 @@ Functions functions_of(const VectorStageRule& rule) {
       return functions_of<Kind::multiply64>(rule.rounding);
     case Kind::multiply64_high:
       return functions_of<Kind::multiply64_high>(rule.rounding);
+    case Kind::multiply_high:
+      return functions<Kind::multiply_high, Rounding::half_up>();
     case Kind::multiply64_wide:
       return functions_of<Kind::multiply64_wide>(rule.rounding);
     case Kind::double_round:

@@ -18,8 +18,12 @@ class ByteTable {
 
   // y[i] = entry x[i] for i < count. Needs AVX2.
   void apply(const uint8_t* x, int64_t count, uint8_t* y) const;
+  // The same. Needs AVX-512 VBMI.
+  void apply_vbmi(const uint8_t* x, int64_t count, uint8_t* y) const;
+  static bool has_vbmi();
 
  private:
+  std::array<uint8_t, 256> entries_;
   // Entries of 16 neighbouring bytes in a row. Rows 1..7 and 9..15 hold the difference (exclusive or) to the row
   // before.
   std::array<std::array<uint8_t, 16>, 16> rows_;

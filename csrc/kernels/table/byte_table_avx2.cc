@@ -74,7 +74,7 @@ void ByteTable::apply(const uint8_t*, int64_t, uint8_t*) const {}
 
 namespace bittrue {
 
-ByteTable::ByteTable(const std::array<uint8_t, 256>& entries) : rows_(), is_identity_(true) {
+ByteTable::ByteTable(const std::array<uint8_t, 256>& entries) : entries_(entries), rows_(), is_identity_(true) {
   for (size_t code = 0; code < entries.size(); ++code) {
     is_identity_ = is_identity_ && entries[code] == code;
     const bool is_first_row = code % 128 < 16;
