@@ -16,22 +16,29 @@ namespace {
 template <class Way, int Pixels, int Vectors, int Words>
 inline void multiply_words(const uint8_t* const (&x)[Pixels], int64_t offset, const uint32_t* weights,
                            typename Way::Vector (&sums)[Pixels][Vectors]) {
-  typename Way::Vector w[Vectors][Words];
+  const auto load = [weights](int v, typename Way::Vector(&w)[Words]) {
 #pragma GCC unroll 4
-  for (int v = 0; v < Vectors; ++v)
+    for (int i = 0; i < Words; ++i) w[i] = Way::load(weights + (i * Vectors + v) * Way::lanes);
+  };
+  // By vectors a word of every pixel stays in a register, by pixels the words of every vector. The first is faster
+  // where there are registers enough, as measured on AVX2.
+  constexpr int few_pixels = 4;
+  if constexpr (Pixels > few_pixels && Vectors * Words < Pixels) {
+    typename Way::Vector w[Vectors][Words];
 #pragma GCC unroll 4
-    for (int i = 0; i < Words; ++i) w[v][i] = Way::load(weights + (i * Vectors + v) * Way::lanes);
-  // By vectors a word of every pixel stays in a register, by pixels a word of every vector.
-  if constexpr (Vectors * Words < Pixels) {
+    for (int v = 0; v < Vectors; ++v) load(v, w[v]);
 #pragma GCC unroll 16
     for (int p = 0; p < Pixels; ++p)
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v) sums[p][v] = Way::template add<Words>(sums[p][v], x[p] + offset, w[v]);
   } else {
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v)
+    for (int v = 0; v < Vectors; ++v) {
+      typename Way::Vector w[Words];
+      load(v, w);
 #pragma GCC unroll 16
-      for (int p = 0; p < Pixels; ++p) sums[p][v] = Way::template add<Words>(sums[p][v], x[p] + offset, w[v]);
+      for (int p = 0; p < Pixels; ++p) sums[p][v] = Way::template add<Words>(sums[p][v], x[p] + offset, w);
+    }
   }
 }
 
