@@ -15,7 +15,7 @@ from bittrue.runtime.session import Session
 PATHS = [p for p in _core.known_paths() if p != "reference" and _core.path_available(p)]
 REQUANTS: list[dict[str, Any]] = [
     {"requant": "shift", "shift": [9]},
-    {"requant": "multiplier_shift", "multiplier": [1518500250], "shift": [38], "rounding": "half_away"},
+    {"requant": "multiplier_shift", "multiplier": [1518500250], "shift": [38]},
     {"requant": "double_round", "multiplier": [1518500250], "shift": [7], "rounding": "half_away"},
     {"requant": "float_scale", "scale": [0.0031], "rounding": "half_even"},
 ]

@@ -1,12 +1,11 @@
 // Add of 8-bit tensors of one shape by any rule: each input has a table of what its values add to the sum.
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 
+#include "kernels/eltwise/add_terms.h"
 #include "kernels/path.h"
 #include "kernels/scratch.h"
 #include "kernels/stage/vector_stage.h"
-#include "ops/input_stage.h"
 
 namespace bittrue {
 
@@ -51,23 +50,13 @@ std::unique_ptr<Op> make_kernel_add_tables_avx2(const NodeSpec& node) {
   if (!path_available("avx2") || !VectorStage::writes(y.dtype)) return nullptr;
   if (node.inputs.size() > 2 && node.attributes.integer("saturate_each", 0) != 0) return nullptr;
   const InputStages stages(node);
-  const std::vector<int64_t> signs = node.attributes.integers("signs", {1});
   std::vector<Terms> terms;
   int64_t largest = 0;  // magnitude of the sum
   for (size_t k = 0; k < node.inputs.size(); ++k) {
-    const TensorType& x = *node.inputs[k];
-    if (!is_8_bit(x.dtype) || x.shape != y.shape) return nullptr;
-    int64_t largest_term = 0;
-    terms.emplace_back();
-    for (int code = 0; code < 256; ++code) {
-      const int64_t term = stages.apply(x.dtype == DType::int8 ? static_cast<int8_t>(code) : code, k);
-      if (std::abs(term) > INT32_MAX) return nullptr;
-      const int64_t added = term * Requantizer::at(signs, static_cast<int64_t>(k));
-      if (std::abs(added) > INT32_MAX) return nullptr;
-      largest_term = std::max(largest_term, std::abs(added));
-      terms.back()[static_cast<size_t>(code)] = static_cast<int32_t>(added);
-    }
-    largest += largest_term;
+    const auto found = add_terms(node, stages, k);
+    if (!found || node.inputs[k]->shape != y.shape) return nullptr;
+    terms.push_back(found->of_byte);
+    largest += found->largest;
   }
   return largest > INT32_MAX ? nullptr : std::make_unique<AddTables>(node, std::move(terms), largest);
 }
