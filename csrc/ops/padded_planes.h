@@ -32,10 +32,24 @@ class PaddedPlanes {
     for (int64_t iy = 0; iy < H; ++iy) {
       const int64_t py = iy * insert_h_ + window_.pad_top;
       if (py < 0 || py >= height_) continue;
-      for (int64_t ix = 0; ix < W; ++ix) {
-        const int64_t px = ix * insert_w_ + window_.pad_left;
-        if (px < 0 || px >= width) continue;
-        plane[py * width + px % window_.stride_w * pitch_ + px / window_.stride_w] = x[iy * W + ix];
+      float* row = plane + py * width;
+      const float* from = x + iy * W;
+      const int64_t first = std::max<int64_t>(0, (-window_.pad_left + insert_w_ - 1) / insert_w_);
+      const int64_t end = std::clamp<int64_t>((width - window_.pad_left + insert_w_ - 1) / insert_w_, 0, W);
+      const int64_t start = first * insert_w_ + window_.pad_left;
+      int64_t phase = start % window_.stride_w, column = start / window_.stride_w;
+      const int64_t phase_step = insert_w_ % window_.stride_w, column_step = insert_w_ / window_.stride_w;
+      if (insert_w_ == 1 && window_.stride_w == 1) {
+        if (first < end) std::copy(from + first, from + end, row + start);
+        continue;
+      }
+      for (int64_t ix = first; ix < end; ++ix) {
+        row[phase * pitch_ + column] = from[ix];
+        phase += phase_step;
+        column += column_step;
+        if (phase < window_.stride_w) continue;
+        phase -= window_.stride_w;
+        ++column;
       }
     }
   }
