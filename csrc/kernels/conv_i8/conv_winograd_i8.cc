@@ -31,9 +31,10 @@ struct Limits {
   int64_t least_channels, least_tiles;
   double most_waste;
   int64_t most_bytes_per_tile;
+  int64_t most_bytes;  // so that a network does not take more memory than in other engines
 };
-constexpr Limits beside_narrow_sums = {16, 12, 1.5, 1600 * 1024};
-constexpr Limits beside_vnni = {48, 12, 1.3, 200 * 1024};
+constexpr Limits beside_narrow_sums = {16, 12, 1.5, 1600 * 1024, INT64_MAX};
+constexpr Limits beside_vnni = {48, 12, 1.3, 200 * 1024, 6 * 1024 * 1024};
 constexpr int64_t jobs_per_thread = 4;
 
 class ConvWinogradI8 final : public Op {
@@ -56,15 +57,17 @@ class ConvWinogradI8 final : public Op {
     const std::vector<int64_t> pads = node.attributes.integers("pads", {0, 0, 0, 0});
     pad_top_ = pads[0];
     pad_left_ = pads[1];
-    std::vector<std::vector<int16_t>> planes(winograd::products, std::vector<int16_t>(static_cast<size_t>(OC_ * C_)));
-    for (int64_t oc = 0; oc < OC_; ++oc) {  // the values are [channel][tap][input channel]
-      int16_t* to[winograd::products];
-      for (size_t i = 0; i < planes.size(); ++i) to[i] = planes[i].data() + oc * C_;
-      winograd::transform_weights(weights.values.data() + oc * 9 * C_, C_, to);
-    }
-    for (std::vector<int16_t>& plane : planes) {
-      weights_.push_back(*PackedWeights::pack(gemm, plane.data(), OC_, {{0}, C_}, 0));
-      plane = {};
+    // Row by row, because all of them are many times as large as the weights.
+    std::vector<int16_t> planes[winograd::inputs];
+    for (std::vector<int16_t>& plane : planes) plane.resize(static_cast<size_t>(OC_ * C_));
+    for (int64_t row = 0; row < winograd::inputs; ++row) {
+      for (int64_t oc = 0; oc < OC_; ++oc) {  // the values are [channel][tap][input channel]
+        int16_t* to[winograd::inputs];
+        for (size_t i = 0; i < winograd::inputs; ++i) to[i] = planes[i].data() + oc * C_;
+        winograd::transform_weights(weights.values.data() + oc * 9 * C_, C_, row, to);
+      }
+      for (const std::vector<int16_t>& plane : planes)
+        weights_.push_back(*PackedWeights::pack(gemm, plane.data(), OC_, {{0}, C_}, 0));
     }
   }
 
@@ -168,6 +171,7 @@ bool pays(const NodeSpec& node, const Limits& limits) {
   const int64_t m = winograd::outputs, tiles = (y[2] + m - 1) / m * ((y[3] + m - 1) / m);
   const int64_t weight_bytes = winograd::products * w.dim(0) * w.dim(1) * 2;
   return tiles >= limits.least_tiles && weight_bytes <= tiles * limits.most_bytes_per_tile &&
+         weight_bytes <= limits.most_bytes &&
          static_cast<double>(tiles * m * m) <= limits.most_waste * static_cast<double>(y[2] * y[3]);
 }
 

@@ -7,7 +7,7 @@ namespace bittrue {
 
 namespace winograd {
 
-void transform_weights(const int16_t* window, int64_t channels, int16_t* const (&planes)[products]) {
+void transform_weights(const int16_t* window, int64_t channels, int64_t row, int16_t* const (&planes)[inputs]) {
   static constexpr int g[inputs][3] = {{1, 0, 0}, {-1, -1, -1}, {-1, 1, -1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 1}};
   const auto combine = [channels](const int (&factor)[3], const int16_t* a, const int16_t* b, const int16_t* c,
                                   int16_t* to) {
@@ -16,11 +16,9 @@ void transform_weights(const int16_t* window, int64_t channels, int16_t* const (
   };
   std::vector<int16_t> columns(static_cast<size_t>(3 * channels));
   int16_t* const column[3] = {columns.data(), columns.data() + channels, columns.data() + 2 * channels};
-  for (int64_t i = 0; i < inputs; ++i) {
-    for (int64_t x = 0; x < 3; ++x)
-      combine(g[i], window + x * channels, window + (3 + x) * channels, window + (6 + x) * channels, column[x]);
-    for (int64_t j = 0; j < inputs; ++j) combine(g[j], column[0], column[1], column[2], planes[i * inputs + j]);
-  }
+  for (int64_t x = 0; x < 3; ++x)
+    combine(g[row], window + x * channels, window + (3 + x) * channels, window + (6 + x) * channels, column[x]);
+  for (int64_t i = 0; i < inputs; ++i) combine(g[i], column[0], column[1], column[2], planes[i]);
 }
 
 }  // namespace winograd

@@ -18,9 +18,9 @@ constexpr int64_t largest_output = 1 << 25;    // magnitude below which an outpu
 constexpr int64_t input_growth = 10 * 10;      // of the magnitude of transformed inputs
 constexpr int64_t weight_growth = 7 * 7;       // of the magnitude of transformed weights
 
-// The integer weights of `channels` input channels of one output channel: product i of channel c is planes[i][c], from
-// tap t of the window at window[t * channels + c].
-void transform_weights(const int16_t* window, int64_t channels, int16_t* const (&planes)[products]);
+// One row of the integer weights of `channels` input channels of one output channel: product row * inputs + i of
+// channel c is planes[i][c], from tap t of the window at window[t * channels + c].
+void transform_weights(const int16_t* window, int64_t channels, int64_t row, int16_t* const (&planes)[inputs]);
 
 }  // namespace winograd
 
