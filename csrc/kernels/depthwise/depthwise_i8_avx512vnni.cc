@@ -5,12 +5,11 @@
 
 #if defined(__x86_64__) && !defined(BITTRUE_EMULATE_VNNI)
 
-#include <immintrin.h>
-
 #include <algorithm>
 
 #include "arith/saturate.h"
 #include "engine/stage_attributes.h"
+#include "kernels/avx512_intrinsics.h"
 #include "kernels/gemm_i8/node_operands.h"
 #include "kernels/path.h"
 #include "kernels/scratch.h"

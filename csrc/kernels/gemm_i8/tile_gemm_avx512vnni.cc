@@ -17,9 +17,9 @@ const std::vector<TileGemm>& tile_gemms_avx512vnni() {
 
 #elif defined(__x86_64__)
 
-#include <immintrin.h>
-
 #include <cstring>
+
+#include "kernels/avx512_intrinsics.h"
 
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vnni,avx2")

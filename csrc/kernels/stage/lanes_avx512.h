@@ -2,8 +2,7 @@
 // including file is compiled for AVX-512 F and BW.
 #pragma once
 
-#include <immintrin.h>
-
+#include "kernels/avx512_intrinsics.h"
 #include "kernels/stage/vector_stage.h"
 
 namespace bittrue {

@@ -2,7 +2,7 @@
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
+#include "kernels/avx512_intrinsics.h"
 
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vbmi")
