@@ -32,9 +32,7 @@ class ConvI8 final : public Op {
   void run(const std::vector<ConstTensor>& in, const std::vector<Tensor>& out, RunContext& context) const override {
     const int64_t y_stride = channels_ * product_.value_bytes();
     const int64_t chunk = chunk_for(context.pool.threads()), chunks = (pixels_ + chunk - 1) / chunk;
-    const int64_t wanted = context.pool.threads() == 1 ? 1 : jobs_per_thread * context.pool.threads();
-    const int64_t parts =
-        std::clamp<int64_t>((wanted + chunks * groups_ - 1) / (chunks * groups_), 1, product_.blocks());
+    const int64_t parts = parts_for(chunks * groups_, context.pool.threads());
     for (int64_t n = 0; n < out[0].dim(0); ++n) {
       const PixelGrid grid = image_.pixels_of(in[0], n, product_.input(), context.pool);
       uint8_t* y = out[0].data + n * pixels_ * y_stride;
@@ -52,9 +50,24 @@ class ConvI8 final : public Op {
   int64_t chunk_for(int64_t threads) const {
     const int64_t tile = product_.tile_pixels();
     int64_t most = std::clamp(chunk_bytes / image_.bytes_per_pixel(product_.input()), tile, largest_chunk);
-    if (threads > 1) most = std::min(most, std::max(least_chunk, pixels_ * groups_ / (jobs_per_thread * threads)));
+    if (threads > 1) {
+      // Parts of the channels are better than smaller chunks, each of which reads all weights; but every part checks
+      // all pixels.
+      const int64_t parts = product_.checks_pixels() ? 1 : product_.blocks();
+      const int64_t jobs = (jobs_per_thread * threads + parts - 1) / parts;
+      most = std::min(most, std::max(least_chunk, pixels_ * groups_ / jobs));
+    }
     const int64_t chunks = (pixels_ + most - 1) / most;
     return std::min((pixels_ + chunks - 1) / chunks + tile - 1, largest_chunk) / tile * tile;
+  }
+
+  // Into how many parts the channels of each chunk are divided: equal shares for the threads, if that is possible.
+  int64_t parts_for(int64_t chunks, int64_t threads) const {
+    if (threads == 1) return 1;
+    const int64_t least = std::clamp<int64_t>((jobs_per_thread * threads + chunks - 1) / chunks, 1, product_.blocks());
+    for (int64_t parts = least; parts <= product_.blocks() && parts < 2 * least; ++parts)
+      if (chunks * parts % threads == 0) return parts;
+    return least;
   }
 
   void run_chunk(const PixelGrid& grid, int64_t first, int64_t count, int64_t group, int64_t part, int64_t parts,

@@ -36,6 +36,7 @@ class Product {
   int64_t value_bytes() const { return stage_.value_bytes(); }  // of the output
   int64_t blocks() const { return weights_[0].blocks(); }       // of the channels of a group
   int64_t tile_pixels() const { return gemm_->pixels; }
+  bool checks_pixels() const { return gemm_->checks_pixels; }
 
   // The channels in the blocks [begin, end) of a group at `count` pixels, whose values have the input form. `y` is the
   // place of channel 0 of the first pixel, `y_stride` the bytes between pixels.
