@@ -2,6 +2,7 @@
 // window leaves the image, the address is that of a row of padding, so that nothing is copied.
 #include "arith/saturate.h"
 #include "engine/stage_attributes.h"
+#include "kernels/depthwise/depthwise_operands.h"
 #include "kernels/depthwise/packed_taps.h"
 #include "kernels/inside_columns.h"
 #include "kernels/path.h"
@@ -113,26 +114,19 @@ class DepthwiseI8Avx2 final : public Op {
 }  // namespace
 
 std::unique_ptr<Op> make_kernel_depthwise_i8_avx2(const NodeSpec& node) {
-  const ConstTensor w = node.constant(1);
-  if (!path_available("avx2") || !w.present() || w.elements() == 0 || node.outputs[0]->elements() == 0) return nullptr;
-  const int64_t C = w.dim(0), taps = w.dim(2) * w.dim(3), zero_point = node.attributes.integer("x_zero_point", 0);
-  if (w.dim(1) != 1 || node.inputs[0]->shape[1] != C || node.attributes.integer("group", 1) != C) return nullptr;
-  const DTypeInfo& type = info(node.inputs[0]->dtype);
-  if (type.bits != 8 || zero_point < type.min || zero_point > type.max) return nullptr;
-  const auto weights = node_weights(w, node.attributes.integers("w_zero_point", {0}), steps(C, taps), steps(taps, 1));
-  if (!weights) return nullptr;
-  const auto sums = node_sums(node, *weights, zero_point);
+  const auto operands = path_available("avx2") ? depthwise_operands(node) : std::nullopt;
+  if (!operands) return nullptr;
+  const auto& [C, zero_point, weights, sums] = *operands;
   const ValueRange x{std::min(node.ranges[0].low, zero_point), std::max(node.ranges[0].high, zero_point)};
-  auto packed = PackedTaps::pack(*weights, type.min < 0, x);
-  if (!sums || !packed) return nullptr;
+  auto packed = PackedTaps::pack(weights, info(node.inputs[0]->dtype).min < 0, x);
+  if (!packed) return nullptr;
   std::vector<int32_t> bias;
   for (int64_t c = 0; c < C; ++c) {
     const auto i = static_cast<size_t>(c);
-    bias.push_back(
-        static_cast<int32_t>(wrap(sums->bias[i] + packed->correction(c) - zero_point * sums->weights[i], 32)));
+    bias.push_back(static_cast<int32_t>(wrap(sums.bias[i] + packed->correction(c) - zero_point * sums.weights[i], 32)));
   }
   return std::make_unique<DepthwiseI8Avx2>(
-      node, VectorStage(read_output_stage(node, C), bias, sums->largest, node.outputs[0]->dtype), std::move(*packed));
+      node, VectorStage(read_output_stage(node, C), bias, sums.largest, node.outputs[0]->dtype), std::move(*packed));
 }
 
 }  // namespace bittrue

@@ -10,7 +10,7 @@
 #include "arith/saturate.h"
 #include "engine/stage_attributes.h"
 #include "kernels/avx512_intrinsics.h"
-#include "kernels/gemm_i8/node_operands.h"
+#include "kernels/depthwise/depthwise_operands.h"
 #include "kernels/path.h"
 #include "kernels/scratch.h"
 #include "ops/window.h"
@@ -234,28 +234,22 @@ std::vector<int32_t> in_lanes(const std::vector<int32_t>& values, int64_t channe
 }  // namespace
 
 std::unique_ptr<Op> make_kernel_depthwise_i8_avx512vnni(const NodeSpec& node) {
-  const ConstTensor w = node.constant(1);
-  if (!path_available("avx512vnni") || !w.present() || w.elements() == 0 || node.outputs[0]->elements() == 0)
-    return nullptr;
-  const int64_t C = w.dim(0), taps = w.dim(2) * w.dim(3), zero_point = node.attributes.integer("x_zero_point", 0);
-  if (w.dim(1) != 1 || node.inputs[0]->shape[1] != C || node.attributes.integer("group", 1) != C) return nullptr;
+  const auto operands = path_available("avx512vnni") ? depthwise_operands(node) : std::nullopt;
+  if (!operands || !operands->weights.fit_bytes) return nullptr;
+  const int64_t C = operands->channels;
   if (C <= block_channels / 2) return nullptr;  // most of every vector would be empty: AVX2 is faster
-  const DTypeInfo& type = info(node.inputs[0]->dtype);
-  if (type.bits != 8 || zero_point < type.min || zero_point > type.max) return nullptr;
-  const auto weights = node_weights(w, node.attributes.integers("w_zero_point", {0}), steps(C, taps), steps(taps, 1));
-  if (!weights || !weights->fit_bytes) return nullptr;
-  const auto sums = node_sums(node, *weights, zero_point);
-  if (!sums) return nullptr;
+  const NodeSums& sums = operands->sums;
+  const int64_t offset = operands->zero_point - info(node.inputs[0]->dtype).min;
   std::vector<int32_t> bias;  // x - type.min is multiplied where x - zero_point is meant
-  for (size_t c = 0; c < sums->bias.size(); ++c)
-    bias.push_back(static_cast<int32_t>(wrap(sums->bias[c] - (zero_point - type.min) * sums->weights[c], 32)));
-  VectorStageRule rule = VectorStage(read_output_stage(node, C), bias, sums->largest, node.outputs[0]->dtype).rule();
+  for (size_t c = 0; c < sums.bias.size(); ++c)
+    bias.push_back(static_cast<int32_t>(wrap(sums.bias[c] - offset * sums.weights[c], 32)));
+  VectorStageRule rule = VectorStage(read_output_stage(node, C), bias, sums.largest, node.outputs[0]->dtype).rule();
   if (!stages_in_registers(rule)) return nullptr;
   rule.bias = in_lanes(rule.bias, C);
   rule.shift = in_lanes(rule.shift, C);
   if (rule.kind == VectorStageRule::Kind::multiply_high) rule.multiplier = in_lanes(rule.multiplier, C);
-  const Window window = read_window(node, {w.dim(2), w.dim(3)});
-  return std::make_unique<DepthwiseI8Vnni>(node, std::move(rule), pack(*weights, window));
+  const Window window = read_window(node, {node.inputs[1]->shape[2], node.inputs[1]->shape[3]});
+  return std::make_unique<DepthwiseI8Vnni>(node, std::move(rule), pack(operands->weights, window));
 }
 
 }  // namespace bittrue
