@@ -43,7 +43,7 @@ std::unique_ptr<Op> make_kernel_channel_tables_generic(const NodeSpec& node) {
   if (!is_8_bit(node.inputs[0]->dtype) || !is_8_bit(node.outputs[0]->dtype) || shape.size() < 2) return nullptr;
   if (node.inputs[0]->elements() == 0 || node.attributes.integer("axis", 1) != 1) return nullptr;
   // Only 4-D tensors are NHWC.
-  if (shape.size() != 4 && count(Shape(shape.begin() + 2, shape.end())) != 1) return nullptr;
+  if (shape.size() != 4 && node.inputs[0]->elements() != shape[0] * shape[1]) return nullptr;
   const TensorType x_type{node.inputs[0]->dtype, {1, shape[1], codes}}, y_type{node.outputs[0]->dtype, x_type.shape};
   std::vector<uint8_t> all(static_cast<size_t>(x_type.elements())), tables(all.size());
   for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint8_t>(i % codes);
