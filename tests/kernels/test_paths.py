@@ -18,6 +18,7 @@ REQUANTS: list[dict[str, Any]] = [
     {"requant": "multiplier_shift", "multiplier": [1518500250], "shift": [38]},
     {"requant": "double_round", "multiplier": [1518500250], "shift": [7], "rounding": "half_away"},
     {"requant": "float_scale", "scale": [0.0031], "rounding": "half_even"},
+    {"requant": "multiplier_shift", "multiplier": [1518500250], "shift": [38], "rounding": "half_away"},
 ]
 
 

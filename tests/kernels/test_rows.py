@@ -44,7 +44,7 @@ def graph_of(op: str, feeds: dict[str, np.ndarray], shape: tuple[int, ...], attr
 def test_mul_and_add(shape: tuple[int, ...], row: tuple[int, ...], swapped: bool) -> None:
     rng = np.random.default_rng(len(shape))
     for i, requant in enumerate(REQUANTS):
-        x, y = random_bytes(rng, BYTES[i % 2], shape), random_bytes(rng, BYTES[i // 2], row)
+        x, y = random_bytes(rng, BYTES[i % 2], shape), random_bytes(rng, BYTES[i // 2 % 2], row)
         feeds = {"y": y, "x": x} if swapped else {"x": x, "y": y}
         feeds = dict(zip("ab", feeds.values(), strict=True))
         rules = {"a_zero_point": 3 * i, "b_zero_point": -2 * i, "zero_point": i}

@@ -33,7 +33,7 @@ struct Limits {
   int64_t most_bytes_per_tile;
   int64_t most_bytes;  // so that a network does not take more memory than in other engines
 };
-constexpr Limits beside_narrow_sums = {16, 12, 1.5, 1600 * 1024, INT64_MAX};
+constexpr Limits beside_narrow_sums = {16, 12, 1.5, INT64_MAX, INT64_MAX};
 constexpr Limits beside_vnni = {48, 12, 1.3, 200 * 1024, 6 * 1024 * 1024};
 constexpr int64_t jobs_per_thread = 4;
 
@@ -170,7 +170,7 @@ bool pays(const NodeSpec& node, const Limits& limits) {
   const Shape& y = node.outputs[0]->shape;
   const int64_t m = winograd::outputs, tiles = (y[2] + m - 1) / m * ((y[3] + m - 1) / m);
   const int64_t weight_bytes = winograd::products * w.dim(0) * w.dim(1) * 2;
-  return tiles >= limits.least_tiles && weight_bytes <= tiles * limits.most_bytes_per_tile &&
+  return tiles >= limits.least_tiles && weight_bytes / tiles <= limits.most_bytes_per_tile &&
          weight_bytes <= limits.most_bytes &&
          static_cast<double>(tiles * m * m) <= limits.most_waste * static_cast<double>(y[2] * y[3]);
 }
